@@ -1,0 +1,115 @@
+//! Flags and subcommands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use contract::{CustomerId, Digest, Month, Region};
+use service::flags::{CommonArgs, StoreArgs};
+
+/// From landed usage to final bills: rollup, draft, show, reconcile, finalize.
+///
+/// Everything is computed from the landed segments up to a cut, and everything that led to a bill is listed beside it.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "\
+Closing a month:
+  billing-jobs price-book publish prices.toml
+  billing-jobs draft --month 2026-10
+  billing-jobs show --month 2026-10
+  billing-jobs reconcile --month 2026-10
+  billing-jobs finalize --month 2026-10 --operator kim")]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: CommonArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Publish and list price books; only published ones bill
+    #[command(subcommand)]
+    PriceBook(PriceBookCommand),
+    /// Deduplicate and add up landed usage per id-hour; what is there already is reused
+    Rollup(MonthArgs),
+    /// Compute a month's bills at a new cut
+    Draft(MonthArgs),
+    /// Print a month's bills: the final ones, else the furthest draft
+    Show(ShowArgs),
+    /// Print every invariant with its numbers; exit code 1 if one is broken
+    Reconcile(DraftArgs),
+    /// Make a month's draft final: once, for ever
+    Finalize(FinalizeArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PriceBookCommand {
+    /// Check a price book and put it into the store, never over another one
+    Publish {
+        /// The price book, TOML
+        file: PathBuf,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// List the published price books
+    List {
+        #[command(flatten)]
+        store: StoreArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct OutputArgs {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  billing-jobs draft --month 2026-10 --store s3://pixtoll")]
+pub struct MonthArgs {
+    /// The month, in UTC
+    #[arg(long, value_name = "YYYY-MM")]
+    pub month: Month,
+    /// The region whose lake the store holds
+    #[arg(long, env = "PIXTOLL_REGION", default_value = "local")]
+    pub region: Region,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  billing-jobs reconcile --month 2026-10 --json")]
+pub struct DraftArgs {
+    #[command(flatten)]
+    pub month: MonthArgs,
+    /// The draft, by the id that `draft` printed; the final one, else the furthest, when absent
+    #[arg(long, value_name = "SHA256")]
+    pub draft: Option<Digest>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  billing-jobs show --month 2026-10 --customer acme")]
+pub struct ShowArgs {
+    #[command(flatten)]
+    pub draft: DraftArgs,
+    /// Only this customer's bill, line by line
+    #[arg(long)]
+    pub customer: Option<CustomerId>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  billing-jobs finalize --month 2026-10 --operator kim")]
+pub struct FinalizeArgs {
+    #[command(flatten)]
+    pub draft: DraftArgs,
+    /// Who decides this; recorded in the run
+    #[arg(long, env = "USER")]
+    pub operator: String,
+    /// Finalize although the month can't be closed, for this reason; recorded in the run
+    #[arg(long, value_name = "REASON")]
+    pub exception: Option<String>,
+}

@@ -1,0 +1,331 @@
+//! Reading, by one thread that owns the consumer.
+//!
+//! ```text
+//!   subscribe ─▶ poll ─▶ [rebalance: Owner::revoked → commit what it answers → unassign]
+//!                    └─▶ [rebalance: Owner::assigned → assign at the starts it answers]
+//!                    └─▶ Polled
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::BrokerTime;
+use contract::footer::Clock;
+use contract::layout::Topic;
+use contract::record::{Header, RecordView};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, Timestamp, TopicPartitionList};
+
+use crate::args::Settings;
+use crate::error::LogError;
+
+/// How long an answer of the broker to a question about a partition may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Partition {
+    pub topic: Topic,
+    pub partition: i32,
+}
+
+impl std::fmt::Display for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.topic.name(), self.partition)
+    }
+}
+
+/// Where to start reading a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the group's committed offset.
+    Committed,
+    At(i64),
+}
+
+/// What to do where the start is not in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reset {
+    /// Go to the earliest record there is.
+    Earliest,
+    /// Answer [`LogError::OffsetOutOfRange`].
+    Error,
+}
+
+/// Who keeps the state of the partitions. Called inside [`Consumer::poll`], on its thread; may block for seconds.
+pub trait Owner: Send + Sync {
+    /// These partitions are now ours. Answers where each starts; one that is left out is not read.
+    fn assigned(&self, partitions: &[Partition]) -> Vec<(Partition, Start)>;
+
+    /// These partitions are no longer ours: all state of them goes. Answers what to commit.
+    fn revoked(&self, partitions: &[Partition]) -> Vec<(Partition, i64)>;
+}
+
+struct Context {
+    settings: Settings,
+    owner: Arc<dyn Owner>,
+}
+
+impl Context {
+    fn list(&self, offsets: impl IntoIterator<Item = (Partition, Offset)>) -> Result<TopicPartitionList, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (at, offset) in offsets {
+            list.add_partition_offset(&self.settings.topic(at.topic), at.partition, offset)?;
+        }
+        Ok(list)
+    }
+
+    fn partitions(&self, list: &TopicPartitionList) -> Vec<Partition> {
+        let ours = list.elements().into_iter().filter_map(|e| {
+            Some(Partition { topic: self.settings.parse_topic(e.topic())?, partition: e.partition() })
+        });
+        ours.collect()
+    }
+
+    fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
+        let partitions = self.partitions(list);
+        tracing::info!(partitions = partitions.len(), "assigned");
+        let starts = self.owner.assigned(&partitions).into_iter().map(|(at, start)| match start {
+            Start::Committed => (at, Offset::Stored),
+            Start::At(offset) => (at, Offset::Offset(offset)),
+        });
+        consumer.assign(&self.list(starts)?)
+    }
+
+    fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
+        let partitions = self.partitions(list);
+        tracing::info!(partitions = partitions.len(), "revoked");
+        let offsets = self.owner.revoked(&partitions);
+        if !offsets.is_empty() && !consumer.assignment_lost() {
+            let offsets = self.list(offsets.into_iter().map(|(at, offset)| (at, Offset::Offset(offset))))?;
+            if let Err(error) = consumer.commit(&offsets, CommitMode::Sync) {
+                tracing::warn!(%error, "the last offsets were not committed; their records will be read again");
+            }
+        }
+        consumer.unassign()
+    }
+}
+
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "kafka");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let outcome = match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(consumer, list),
+            // An error, too, means that nothing is ours any more.
+            _ => self.revoked(consumer, list),
+        };
+        if let Err(error) = outcome {
+            tracing::error!(%error, "rebalance failed");
+        }
+    }
+}
+
+/// A consumer; see the module.
+pub struct Consumer {
+    inner: BaseConsumer<Context>,
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumer").finish_non_exhaustive()
+    }
+}
+
+/// A record as it was read.
+#[derive(Debug)]
+pub struct Polled<'m> {
+    pub at: Partition,
+    pub offset: i64,
+    pub appended_at: BrokerTime,
+    message: BorrowedMessage<'m>,
+}
+
+impl Polled<'_> {
+    /// The record as the contract sees it.
+    pub fn record(&self) -> RecordView<'_> {
+        RecordView { key: self.message.key(), headers: headers(&self.message), payload: self.message.payload() }
+    }
+}
+
+/// A record's headers. rdkafka panics on a header whose name is not UTF-8, which any producer can send; such headers
+/// become one that no type knows, so that the record is undecodable like any other.
+fn headers<'m>(message: &'m BorrowedMessage<'_>) -> Vec<Header<'m>> {
+    let Some(headers) = message.headers() else { return Vec::new() };
+    let read = || headers.iter().map(|header| (header.key, header.value)).collect();
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| vec![("pixtoll_unreadable_headers", None)])
+}
+
+impl Consumer {
+    fn new(settings: &Settings, group: &str, reset: Reset, owner: Arc<dyn Owner>) -> Result<Self, LogError> {
+        let reset = match reset {
+            Reset::Earliest => "earliest",
+            Reset::Error => "error",
+        };
+        let inner = settings
+            .client(&[
+                ("group.id", &settings.group(group)),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", reset),
+                ("partition.assignment.strategy", "range,roundrobin"), // eager
+                ("queued.max.messages.kbytes", "16384"),
+                ("fetch.wait.max.ms", "50"),
+                ("allow.auto.create.topics", "false"),
+                ("topic.metadata.refresh.interval.ms", "30000"),
+            ])
+            .create_with_context(Context { settings: settings.clone(), owner })
+            .map_err(LogError::kafka("cannot create a consumer"))?;
+        Ok(Self { inner })
+    }
+
+    /// Joins a group; partitions come and go through `owner`.
+    pub fn subscribe(
+        settings: &Settings,
+        group: &str,
+        topics: &[Topic],
+        reset: Reset,
+        owner: Arc<dyn Owner>,
+    ) -> Result<Self, LogError> {
+        let consumer = Self::new(settings, group, reset, owner)?;
+        let names: Vec<String> = topics.iter().map(|topic| settings.topic(*topic)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        consumer.inner.subscribe(&names).map_err(LogError::kafka(format!("cannot subscribe to {names:?}")))?;
+        Ok(consumer)
+    }
+
+    /// Reads all partitions of some topics, outside any group.
+    pub fn read_all(
+        settings: &Settings,
+        topics: &[Topic],
+        reset: Reset,
+        owner: Arc<dyn Owner>,
+    ) -> Result<Self, LogError> {
+        let consumer = Self::new(settings, "none", reset, owner)?;
+        let mut all = Vec::new();
+        for topic in topics {
+            let partitions = 0..consumer.partition_count(*topic)?;
+            all.extend(partitions.map(|partition| Partition { topic: *topic, partition }));
+        }
+        let context = Arc::clone(consumer.inner.context());
+        let starts = context.owner.assigned(&all).into_iter().map(|(at, start)| match start {
+            Start::Committed => (at, Offset::Beginning),
+            Start::At(offset) => (at, Offset::Offset(offset)),
+        });
+        let assign = context.list(starts).and_then(|list| consumer.inner.assign(&list));
+        assign.map_err(LogError::kafka("cannot read the topics"))?;
+        Ok(consumer)
+    }
+
+    /// Waits for the next record. `None` when nothing came in time, or the broker is away for the moment.
+    pub fn poll(&self, timeout: Duration) -> Option<Result<Polled<'_>, LogError>> {
+        match self.inner.poll(timeout)? {
+            Ok(message) => Some(self.polled(message)),
+            Err(error) => self.poll_error(error).map(Err),
+        }
+    }
+
+    fn polled<'m>(&self, message: BorrowedMessage<'m>) -> Result<Polled<'m>, LogError> {
+        let settings = &self.inner.context().settings;
+        let topic = settings
+            .parse_topic(message.topic())
+            .ok_or_else(|| LogError::ForeignTopic(message.topic().to_owned()))?;
+        let appended_at = match (message.timestamp(), settings.clock) {
+            (Timestamp::LogAppendTime(millis), _) | (Timestamp::CreateTime(millis), Clock::Producers) => millis,
+            _ => return Err(LogError::ProducerTimes { topic: message.topic().to_owned() }),
+        };
+        Ok(Polled {
+            at: Partition { topic, partition: message.partition() },
+            offset: message.offset(),
+            appended_at: BrokerTime::from_millis(appended_at),
+            message,
+        })
+    }
+
+    fn poll_error(&self, error: KafkaError) -> Option<LogError> {
+        match error.rdkafka_error_code()? {
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Some(LogError::OffsetOutOfRange),
+            RDKafkaErrorCode::Fatal
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed => {
+                Some(LogError::Kafka { what: "cannot read the log".to_owned(), error })
+            }
+            _ => {
+                tracing::warn!(%error, "reading; librdkafka tries again");
+                None
+            }
+        }
+    }
+
+    /// Moves to another offset of a partition that is assigned.
+    pub fn seek(&self, at: Partition, offset: i64) -> Result<(), LogError> {
+        let name = self.inner.context().settings.topic(at.topic);
+        let moved = self.inner.seek(&name, at.partition, Offset::Offset(offset), ANSWER_TIMEOUT);
+        moved.map_err(LogError::kafka(format!("cannot seek {at} to offset {offset}")))
+    }
+
+    pub fn pause(&self, partitions: &[Partition]) -> Result<(), LogError> {
+        let list = self.with_any_offset(partitions).and_then(|list| self.inner.pause(&list));
+        list.map_err(LogError::kafka("cannot pause"))
+    }
+
+    pub fn resume(&self, partitions: &[Partition]) -> Result<(), LogError> {
+        let list = self.with_any_offset(partitions).and_then(|list| self.inner.resume(&list));
+        list.map_err(LogError::kafka("cannot resume"))
+    }
+
+    fn with_any_offset(&self, partitions: &[Partition]) -> Result<TopicPartitionList, KafkaError> {
+        self.inner.context().list(partitions.iter().map(|at| (*at, Offset::Invalid)))
+    }
+
+    /// Commits offsets (each one past the last record done) without waiting.
+    pub fn commit(&self, offsets: &[(Partition, i64)], mode: CommitMode) -> Result<(), LogError> {
+        let context = self.inner.context();
+        let list = context.list(offsets.iter().map(|(at, offset)| (*at, Offset::Offset(*offset))));
+        list.and_then(|list| self.inner.commit(&list, mode)).map_err(LogError::kafka("cannot commit"))
+    }
+
+    /// The offsets `[low, high)` that the log holds of a partition.
+    pub fn watermarks(&self, at: Partition) -> Result<(i64, i64), LogError> {
+        let name = self.inner.context().settings.topic(at.topic);
+        let found = self.inner.fetch_watermarks(&name, at.partition, ANSWER_TIMEOUT);
+        found.map_err(LogError::kafka(format!("cannot read the ends of {at}")))
+    }
+
+    /// How many partitions a topic has; an error if there is no such topic.
+    pub fn partition_count(&self, topic: Topic) -> Result<i32, LogError> {
+        let name = self.inner.context().settings.topic(topic);
+        let what = format!("cannot read the partitions of {name}; was it made by `ingest topics create`?");
+        let metadata = self.inner.fetch_metadata(Some(&name), ANSWER_TIMEOUT).map_err(LogError::kafka(&what))?;
+        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        match i32::try_from(count) {
+            Ok(count) if count > 0 => Ok(count),
+            _ => {
+                let error = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
+                Err(LogError::Kafka { what, error })
+            }
+        }
+    }
+
+    /// Leaves the group; what its partitions' owner answers is committed on the way.
+    pub fn close(self) {
+        self.inner.unsubscribe();
+        // The revocation runs inside a poll.
+        for _ in 0..20 {
+            let _ = self.inner.poll(Duration::from_millis(50));
+            if self.inner.assignment().is_ok_and(|list| list.count() == 0) {
+                break;
+            }
+        }
+    }
+}

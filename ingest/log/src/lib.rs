@@ -1,0 +1,18 @@
+//! Kafka as we use it. Three things differ from librdkafka's defaults, each for a reason:
+//!
+//! - a record is sent when its **delivery report** says so, never because a flush returned ([`Producer`]);
+//! - one thread owns a consumer and polls it; where a partition starts and what is committed when it goes is asked
+//!   of its [`Owner`] inside the rebalance, with eager assignment ([`Consumer`]);
+//! - every record's timestamp must be the broker's ([`Settings::clock`]), for it decides the bill's month.
+
+mod args;
+mod consumer;
+mod error;
+mod producer;
+mod tracker;
+
+pub use args::{KafkaArgs, Settings};
+pub use consumer::{Consumer, Owner, Partition, Polled, Reset, Start};
+pub use error::LogError;
+pub use producer::{Delivered, Producer};
+pub use tracker::OffsetTracker;

@@ -1,0 +1,294 @@
+//! Create-only puts into a folder that survive a crash of the process and of the machine.
+//!
+//! ```text
+//! write_temp     .tmp/PID#N: create, write, fsync      a crash leaves a temporary file that nobody sees
+//! make_folders   each new one: mkdir, fsync its parent a crash leaves empty folders
+//! link           hard link .tmp/PID#N → the name       the commit: a link can't replace, and is whole or absent
+//! unlink         .tmp/PID#N
+//! sync           fsync the folder of the name          only now is the answer given
+//! ```
+//!
+//! Where the name was there already, its file and folder are fsynced all the same: whoever wrote it may have died
+//! before it did so, and the answer "already there" must be as durable as "created". A folder counts as durable only
+//! once this process has fsynced its parent, whoever made it.
+//!
+//! A failed fsync poisons this store for good, see [`StoreError::FsyncFailed`]. Symbolic links below the root are
+//! refused here (reads follow them: who can place a link can place the bytes).
+//!
+//! Temporary files are all in one hidden folder, named as object_store's own are (`…#123`), which its listings leave
+//! out. Those of killed processes are removed when a store is opened, once they are a day old.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use service::kill_point;
+
+use crate::StoreError;
+use crate::location::bad_url;
+
+const TEMP_FOLDER: &str = ".tmp";
+const TEMP_EXPIRES: Duration = Duration::from_hours(24);
+/// Folders remembered as durable; when full, all are forgotten, and fsynced again as they are used.
+const MAX_KNOWN_FOLDERS: usize = 10_000;
+
+pub(crate) struct Durable {
+    root: PathBuf,
+    known_folders: Mutex<BTreeSet<PathBuf>>,
+    /// The first failed fsync: where, and what the kernel said.
+    failed: OnceLock<(PathBuf, String)>,
+    #[cfg(test)]
+    synced: Mutex<Vec<PathBuf>>,
+}
+
+/// A temporary file, removed when dropped.
+struct Temp(PathBuf);
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        // What can't be removed now is removed by some later open.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Durable {
+    /// Makes the root and each missing ancestor, durably, and tries the file system with a hard link.
+    pub(crate) fn open(url: &str, root: &Path) -> Result<Self, StoreError> {
+        Self::try_open(root).map_err(|error| bad_url(url, format!("can't write to {}: {error}", root.display())))
+    }
+
+    fn try_open(root: &Path) -> io::Result<Self> {
+        let root = make_root(root)?;
+        make_folder(&root.join(TEMP_FOLDER))?;
+        let durable = Self {
+            root,
+            known_folders: Mutex::default(),
+            failed: OnceLock::new(),
+            #[cfg(test)]
+            synced: Mutex::default(),
+        };
+        durable.probe_and_sweep()?;
+        Ok(durable)
+    }
+
+    /// Puts `bytes` at `path`, which has been checked. False if the name is taken; durable either way.
+    pub(crate) fn create(&self, path: &str, bytes: &[u8]) -> Result<bool, StoreError> {
+        if let Some((at, reason)) = self.failed.get() {
+            return Err(StoreError::FsyncFailed { at: at.clone(), reason: reason.clone() });
+        }
+        let failed = |error: io::Error| StoreError::failed("create", path, error);
+        let (folder, _) = path.rsplit_once('/').unwrap_or_default();
+        let target = self.root.join(path);
+
+        let (temp, mut file) = self.new_temp().map_err(failed)?;
+        kill_point("store-temp-opened");
+        file.write_all(bytes).map_err(failed)?;
+        self.sync(&file, &temp.0)?;
+        kill_point("store-temp-written");
+        self.make_folders(path, folder)?;
+        kill_point("store-folders-made");
+        let created = match fs::hard_link(&temp.0, &target) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // A folder that we knew has been removed.
+                self.lock_known_folders().clear();
+                self.make_folders(path, folder)?;
+                fs::hard_link(&temp.0, &target)
+            }
+            linked => linked,
+        };
+        let created = match created {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(failed(error)),
+        };
+        kill_point("store-linked");
+        drop(temp);
+        kill_point("store-temp-removed");
+        if !created {
+            self.sync_existing(path, &target)?;
+        }
+        self.sync_folder(path, &self.root.join(folder))?;
+        kill_point("store-folder-synced");
+        Ok(created)
+    }
+
+    /// A fresh file of a name of its own: another machine on the same folder may have our process id.
+    fn new_temp(&self) -> io::Result<(Temp, File)> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        loop {
+            let name = format!("{}#{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let path = self.root.join(TEMP_FOLDER).join(name);
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok((Temp(path), file)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Makes each folder from the root down to `folder`, and sees to it that its name is on disk.
+    fn make_folders(&self, path: &str, folder: &str) -> Result<(), StoreError> {
+        if self.lock_known_folders().contains(Path::new(folder)) {
+            return Ok(());
+        }
+        let mut relative = PathBuf::new();
+        for segment in Path::new(folder) {
+            let parent = self.root.join(&relative);
+            relative.push(segment);
+            if self.lock_known_folders().contains(&relative) {
+                continue;
+            }
+            let child = self.root.join(&relative);
+            make_folder(&child).map_err(|error| {
+                StoreError::failed("create", path, format!("no folder can be made at {}: {error}", child.display()))
+            })?;
+            self.sync_folder(path, &parent)?;
+            let mut known = self.lock_known_folders();
+            if known.len() >= MAX_KNOWN_FOLDERS {
+                known.clear();
+            }
+            known.insert(relative.clone());
+        }
+        Ok(())
+    }
+
+    /// Makes another writer's file durable. What is no plain file was not written by us.
+    fn sync_existing(&self, path: &str, target: &Path) -> Result<(), StoreError> {
+        let failed = |error: io::Error| StoreError::failed("create", path, error);
+        if !fs::symlink_metadata(target).map_err(failed)?.is_file() {
+            return Err(StoreError::failed("create", path, "something that is no file has the name"));
+        }
+        self.sync(&File::open(target).map_err(failed)?, target)
+    }
+
+    /// Not being able to open the folder leaves its state unknown but nothing lost: a later fsync will tell.
+    fn sync_folder(&self, path: &str, folder: &Path) -> Result<(), StoreError> {
+        let handle = File::open(folder).map_err(|error| StoreError::failed("create", path, error))?;
+        self.sync(&handle, folder)
+    }
+
+    fn sync(&self, handle: &File, at: &Path) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.synced.lock().unwrap().push(at.to_path_buf());
+        handle.sync_all().map_err(|error| {
+            let (at, reason) = self.failed.get_or_init(|| (at.to_path_buf(), error.to_string()));
+            StoreError::FsyncFailed { at: at.clone(), reason: reason.clone() }
+        })
+    }
+
+    fn lock_known_folders(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.known_folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Links a temporary file once, which must work, and again, which must not. Its own time of change then serves
+    /// as the present, by the file system's clock, for finding the files that killed processes left.
+    fn probe_and_sweep(&self) -> io::Result<()> {
+        let (probe, file) = self.new_temp()?;
+        file.sync_all()?;
+        // Beside a name that is ours alone, so what stands here is a killed namesake's.
+        let mut link = OsString::from("link-");
+        link.push(probe.0.file_name().unwrap_or_default());
+        let link = Temp(probe.0.with_file_name(link));
+        let _ = fs::remove_file(&link.0);
+        fs::hard_link(&probe.0, &link.0).map_err(|error| {
+            let reason = format!("its file system makes no hard links, which durable creates need: {error}");
+            io::Error::new(error.kind(), reason)
+        })?;
+        match fs::hard_link(&probe.0, &link.0) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(()) => return Err(io::Error::other("a hard link replaces what is there")),
+        }
+        let now = file.metadata()?.modified()?;
+        for entry in fs::read_dir(self.root.join(TEMP_FOLDER))? {
+            let entry = entry?;
+            let written = entry.metadata().and_then(|metadata| metadata.modified());
+            if written.is_ok_and(|written| now.duration_since(written).is_ok_and(|age| age > TEMP_EXPIRES)) {
+                tracing::info!(file = %entry.path().display(), "removing what a killed process left");
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A folder, made now or before; not a link to one.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().create(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && fs::symlink_metadata(folder)?.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
+/// Makes the root's missing ancestors and the root, and gives its true path. Each is fsynced within its parent, the old ones too (another
+/// process may have made them just now), as far up as the file system goes and we may look.
+fn make_root(root: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(root)?;
+    let root = root.canonicalize()?;
+    for (folder, parent) in root.ancestors().zip(root.ancestors().skip(1)) {
+        if folder.metadata()?.dev() != parent.metadata()?.dev() {
+            break;
+        }
+        match File::open(parent) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => break,
+            opened => opened?.sync_all()?,
+        }
+    }
+    Ok(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A device takes no fsync: the kernel's own refusal, through the path that a broken disk would take.
+    #[test]
+    fn a_failed_fsync_is_fatal_for_good() {
+        let root = tempfile::tempdir().unwrap();
+        let durable = Durable::open("test", root.path()).unwrap();
+        assert!(durable.create("before", b"1").unwrap());
+        let device = Path::new("/dev/null");
+        let error = durable.sync(&File::open(device).unwrap(), device).unwrap_err();
+        assert!(matches!(&error, StoreError::FsyncFailed { at, .. } if at == device), "{error:?}");
+        let after = durable.create("after", b"1").unwrap_err();
+        assert_eq!(after.to_string(), error.to_string());
+        assert!(!root.path().join("after").exists());
+    }
+
+    /// A kill can't show what a power cut would: so the fsyncs themselves are looked at, for each way through.
+    #[test]
+    fn every_answer_has_its_fsyncs() {
+        let root = tempfile::tempdir().unwrap();
+        let durable = Durable::open("test", root.path()).unwrap();
+        let peer = Durable::open("test", root.path()).unwrap();
+        let check = |durable: &Durable, path: &str, created: bool, expected: &[&str]| {
+            assert_eq!(durable.create(path, b"1").unwrap(), created);
+            let synced = std::mem::take(&mut *durable.synced.lock().unwrap());
+            let synced: Vec<_> = synced.iter().map(|at| at.strip_prefix(&durable.root).unwrap()).collect();
+            assert!(synced[0].starts_with(TEMP_FOLDER), "{synced:?}");
+            assert_eq!(synced[1..], expected.iter().map(Path::new).collect::<Vec<_>>(), "{path}");
+        };
+        check(&durable, "a/b/1", true, &["", "a", "a/b"]);
+        check(&durable, "a/b/2", true, &["a/b"]);
+        check(&durable, "a/c/1", true, &["a", "a/c"]);
+        check(&durable, "top", true, &[""]);
+        check(&durable, "a/b/1", false, &["a/b/1", "a/b"]);
+        check(&peer, "a/b/1", false, &["", "a", "a/b/1", "a/b"]);
+    }
+
+    #[test]
+    fn the_folders_known_as_durable_are_bounded() {
+        let root = tempfile::tempdir().unwrap();
+        let durable = Durable::open("test", root.path()).unwrap();
+        durable.lock_known_folders().extend((0..MAX_KNOWN_FOLDERS).map(|n| PathBuf::from(format!("old/{n}"))));
+        assert!(durable.create("new/a", b"1").unwrap());
+        assert_eq!(durable.lock_known_folders().len(), 1);
+    }
+}

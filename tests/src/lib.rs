@@ -1,0 +1,3 @@
+//! The whole-system tests' own machinery.
+
+pub mod servers;
