@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use seals::chain::Head;
 use seals::{PublicKey, SigningKey};
-use service::{BadUsage, CommonArgs};
 use service::flags::StoreArgs;
+use service::{BadUsage, CommonArgs};
 use store::{Store, StoreError};
 
 use crate::keys;

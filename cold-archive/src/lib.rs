@@ -44,7 +44,11 @@ async fn work(config: Config, sealed_at: BrokerTime) -> anyhow::Result<()> {
             let progress = output::progress_bar("verifying");
             let report = verify::verify(&archive, &key, expect_head.as_ref(), &progress).await?;
             progress.finish_and_clear();
-            if json { service::output::json(&report)? } else { output::report(&report) }
+            if json {
+                service::output::json(&report)?
+            } else {
+                output::report(&report)
+            }
             if !report.findings.is_empty() {
                 return Err(service::Failed.into());
             }

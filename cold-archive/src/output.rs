@@ -35,7 +35,10 @@ pub(crate) fn seal(outcome: &Outcome) {
         }
         Outcome::Sealed { head, totals, runs, runs_waiting } => {
             let seq = head.seq;
-            line(format!("seal {seq}: {} files, {} rows, {} bytes, {runs} runs", totals.files, totals.rows, totals.bytes));
+            line(format!(
+                "seal {seq}: {} files, {} rows, {} bytes, {runs} runs",
+                totals.files, totals.rows, totals.bytes
+            ));
             (Some(head), runs_waiting)
         }
     };

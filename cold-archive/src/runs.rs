@@ -15,9 +15,16 @@ pub async fn copy(working: &Store, archive: &Store, stored: &StoredRun) -> anyho
     let mut files = Vec::new();
     for kind in RunFileKind::ALL {
         let (source, named) = stored.run.source(kind);
-        let bytes = working.get(&source).await?.with_context(|| format!("{source} is missing, run {} names it", stored.run.seq))?;
+        let bytes = working
+            .get(&source)
+            .await?
+            .with_context(|| format!("{source} is missing, run {} names it", stored.run.seq))?;
         let (expected, found) = (named.unwrap_or(stored.sha256), Digest::of(&bytes));
-        ensure!(expected == found, "{source}: sha256 differs: run {} says {expected}, the file has {found}", stored.run.seq);
+        ensure!(
+            expected == found,
+            "{source}: sha256 differs: run {} says {expected}, the file has {found}",
+            stored.run.seq
+        );
         let rows = count_rows(kind, &bytes).with_context(|| format!("can't count the rows of {source}"))?;
         let file = StoredFile::of(&bytes, kind.extension());
         put(archive, &file, bytes).await?;

@@ -22,8 +22,16 @@ use crate::{plan, rewrite, runs};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing was landed or finalized since `head`; nothing was written.
-    Nothing { head: Option<Head>, runs_waiting: usize },
-    Sealed { head: Head, totals: Totals, runs: usize, runs_waiting: usize },
+    Nothing {
+        head: Option<Head>,
+        runs_waiting: usize,
+    },
+    Sealed {
+        head: Head,
+        totals: Totals,
+        runs: usize,
+        runs_waiting: usize,
+    },
 }
 
 pub async fn seal(

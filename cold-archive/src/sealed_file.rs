@@ -52,8 +52,9 @@ fn check_rows(reader: ParquetRecordBatchReaderBuilder<Bytes>, segments: &[Sealed
     for batch in batches {
         let batch = batch.map_err(|error| unreadable(&error))?;
         let offsets = batch.column_by_name("offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
-        let times =
-            batch.column_by_name("append_time").and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
+        let times = batch
+            .column_by_name("append_time")
+            .and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
         let (Some(offsets), Some(times)) = (offsets, times) else {
             return Err("has no columns offset and append_time".to_owned());
         };

@@ -75,7 +75,8 @@ pub async fn verify(
     let landed = landed::check(&files, &chain.seals, &mut findings).await;
     let runs = runs::check(&files, &chain.seals, &mut findings).await;
 
-    let listed: BTreeSet<&str> = chain.seals.iter().flat_map(|seal| seal.manifest.files()).map(|(f, _)| &*f.path).collect();
+    let listed: BTreeSet<&str> =
+        chain.seals.iter().flat_map(|seal| seal.manifest.files()).map(|(f, _)| &*f.path).collect();
     let mut orphans = chain.strays.clone();
     orphans.extend(files.paths().filter(|path| !listed.contains(path)).map(str::to_owned));
 

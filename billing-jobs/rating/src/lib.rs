@@ -14,7 +14,7 @@
 //! | [`money`] | exact decimals, prices, amounts, and the one rounding |
 //! | [`currency`] | the minor unit of every ISO 4217 currency |
 //! | [`price_book`] | the TOML file, checked once |
-//! | [`rate`] | which rating version applies; `v1` is the one list of steps |
+//! | [`mod@rate`] | which rating version applies; `v1` is the one list of steps |
 //! | [`bill`], [`check`] | the result, and the equations that it must satisfy |
 //!
 //! To add a price model: a variant of [`price_book::Model`], its fields in `price_book/source.rs`, its arithmetic in

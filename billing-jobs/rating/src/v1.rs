@@ -13,7 +13,7 @@ use contract::ids::{Digest, Label};
 use crate::bill::{Line, LineTier, LineUsage, MeterFigures};
 use crate::meter::{Meter, Unit};
 use crate::money::{Amount, Decimal, Price, round_line};
-use crate::price_book::{Model, ModelName, Plan, Pricing, Tier};
+use crate::price_book::{Charge, Model, ModelName, Plan, Pricing, Tier};
 use crate::quantity::{Overflow, Positive, Quantity};
 use crate::rate::RateError;
 use crate::usage::{MonthUsage, UsageGroup};
@@ -76,11 +76,10 @@ impl<'a> Rating<'a> {
     /// In price-book order. A charge takes all billable groups, since a plan charges a meter once.
     fn quantity_per_charge(&self) -> Result<Vec<Share<'a>>, RateError> {
         let billable = self.usage.billable().map_err(|overflow| self.too_much_usage(overflow))?;
-        let quantities_sha256 = match self.usage.groups.keys().all(UsageGroup::is_billable) {
-            true => self.usage_digest,
-            false => self.usage.digest_where(UsageGroup::is_billable)?,
-        };
-        let share = |charge: &'a crate::price_book::Charge| match &charge.pricing {
+        let all_billable = self.usage.groups.keys().all(UsageGroup::is_billable);
+        let quantities_sha256 =
+            if all_billable { self.usage_digest } else { self.usage.digest_where(UsageGroup::is_billable)? };
+        let share = |charge: &'a Charge| match &charge.pricing {
             Pricing::Flat { amount } => Share::Flat { charge: &charge.id, amount },
             Pricing::Metered { meter, model } => Share::Metered(Metered {
                 charge: &charge.id,

@@ -191,7 +191,8 @@ pub fn check_names(seal: &Seal) -> Vec<Finding> {
     let mut problems = Vec::new();
     for (file, extension) in seal.manifest.files() {
         if file.path != layout::sealed_file(&file.sha256, extension) {
-            problems.push(format!("lists {:?}, which is not the name of a file with sha256 {}", file.path, file.sha256));
+            problems
+                .push(format!("lists {:?}, which is not the name of a file with sha256 {}", file.path, file.sha256));
         }
     }
     for run in &seal.manifest.runs {

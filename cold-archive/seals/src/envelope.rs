@@ -53,8 +53,8 @@ impl Envelope {
     pub fn check(&self, key: &PublicKey) -> Result<(), String> {
         let public_key = hex::encode(key.to_bytes());
         let mut signature = [0; 64];
-        let readable = hex::decode_to_slice(&self.signature, &mut signature).is_ok()
-            && hex::encode(signature) == self.signature;
+        let readable =
+            hex::decode_to_slice(&self.signature, &mut signature).is_ok() && hex::encode(signature) == self.signature;
         if !readable || !key.verifies(self.manifest.as_bytes(), &signature) {
             let id = key.id();
             return Err(if self.public_key == public_key {

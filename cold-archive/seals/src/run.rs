@@ -114,10 +114,13 @@ pub fn check_link(before: Option<&StoredRun>, run: &Run) -> Result<(), String> {
     match (before, run.previous_sha256) {
         (None, None) => Ok(()),
         (Some(before), Some(previous)) if before.sha256 == previous => Ok(()),
-        (Some(before), Some(previous)) => {
-            Err(format!("previous_sha256 differs: the run says {previous}, run {} has {}", before.run.seq, before.sha256))
+        (Some(before), Some(previous)) => Err(format!(
+            "previous_sha256 differs: the run says {previous}, run {} has {}",
+            before.run.seq, before.sha256
+        )),
+        (Some(before), None) => {
+            Err(format!("previous_sha256 is missing; run {} has {}", before.run.seq, before.sha256))
         }
-        (Some(before), None) => Err(format!("previous_sha256 is missing; run {} has {}", before.run.seq, before.sha256)),
         (None, Some(_)) => Err("is the first run, yet names one before it".to_owned()),
     }
 }

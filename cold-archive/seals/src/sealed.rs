@@ -2,8 +2,8 @@
 //! landed segments that it was made of. So whatever the landing said (whose clock, ticks, the last record's digest,
 //! the chain's links) can still be proved once the segments have expired.
 
-use contract::{Digest, SegmentFooter};
 use contract::footer::Clock;
+use contract::{Digest, SegmentFooter};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{self, DocumentError};
@@ -78,7 +78,10 @@ impl SealedFooter {
             let [before, after] = pair else { continue };
             let linked = after.footer.previous_sha256 == Some(before.sha256);
             if !linked || after.footer.start != before.footer.next_offset {
-                return Err(format!("the landed segment at offset {} does not follow on the one before", after.footer.start));
+                return Err(format!(
+                    "the landed segment at offset {} does not follow on the one before",
+                    after.footer.start
+                ));
             }
         }
         Ok(Ends { previous_sha256: first.footer.previous_sha256, head_sha256: last.sha256 })

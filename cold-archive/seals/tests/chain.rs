@@ -108,7 +108,12 @@ async fn arch_1_a_flip_of_any_byte_is_found_in_that_file() {
             flipped[at] ^= bit;
             let found = findings(&[(1, &a), (2, &b), (3, &flipped)], None).await;
             assert!(!found.is_empty(), "bit {bit:#x} of byte {at} was flipped and nothing found");
-            assert!(found.iter().all(|line| line.starts_with("ARCH-1 archive/seals/00000003.json: ") || line.starts_with("ARCH-3")), "{found:?}");
+            assert!(
+                found
+                    .iter()
+                    .all(|line| line.starts_with("ARCH-1 archive/seals/00000003.json: ") || line.starts_with("ARCH-3")),
+                "{found:?}"
+            );
         }
     }
 }

@@ -74,7 +74,12 @@ async fn check_file<'a>(files: &Files<'_>, job: Job<'a>) -> (Job<'a>, Result<Opt
 }
 
 /// Whether the file's piece of the chain hangs on to the piece before it, and ends where the manifest says.
-fn check_link(part: &SealedPartition, landed: &LandedFile, ends: &Ends, before: Option<&Option<Digest>>) -> Option<String> {
+fn check_link(
+    part: &SealedPartition,
+    landed: &LandedFile,
+    ends: &Ends,
+    before: Option<&Option<Digest>>,
+) -> Option<String> {
     let expected = match before {
         // A chain begins with no segment before it; that of a later epoch may name the old one's head.
         None if part.id.epoch == 0 => Some(None),
@@ -84,7 +89,6 @@ fn check_link(part: &SealedPartition, landed: &LandedFile, ends: &Ends, before: 
     if expected.is_some_and(|expected| expected != ends.previous_sha256) {
         return Some(format!("the landed segments before offset {} are not those that it was chained to", landed.from));
     }
-    (landed.to == part.to && ends.head_sha256 != part.head_sha256).then(|| {
-        format!("ends with landed segment {}, manifest says {}", ends.head_sha256, part.head_sha256)
-    })
+    (landed.to == part.to && ends.head_sha256 != part.head_sha256)
+        .then(|| format!("ends with landed segment {}, manifest says {}", ends.head_sha256, part.head_sha256))
 }

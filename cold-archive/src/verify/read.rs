@@ -44,7 +44,10 @@ impl<'a> Files<'a> {
         };
         if size != file.bytes {
             let how = if size < file.bytes { "truncated" } else { "longer" };
-            return damaged(format!("size differs ({how}): manifest {manifest} says {} bytes, file has {size}", file.bytes));
+            return damaged(format!(
+                "size differs ({how}): manifest {manifest} says {} bytes, file has {size}",
+                file.bytes
+            ));
         }
         let bytes = match self.archive.get_limited(&file.path, file.bytes).await {
             Ok(Some(bytes)) => bytes,

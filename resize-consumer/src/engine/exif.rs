@@ -12,11 +12,13 @@ const ENTRY_BYTES: usize = 12;
 /// Reads the orientation from a TIFF block, with or without the `Exif\0\0` that JPEG puts before it.
 pub(super) fn orientation(block: &[u8]) -> Option<Orientation> {
     let tiff = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
-    let (u16_at, u32_at): (fn([u8; 2]) -> u16, fn([u8; 4]) -> u32) = match tiff.get(..4)? {
-        b"II*\0" => (u16::from_le_bytes, u32::from_le_bytes),
-        b"MM\0*" => (u16::from_be_bytes, u32::from_be_bytes),
+    let little_endian = match tiff.get(..4)? {
+        b"II*\0" => true,
+        b"MM\0*" => false,
         _ => return None,
     };
+    let u16_at = |bytes: [u8; 2]| if little_endian { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
+    let u32_at = |bytes: [u8; 4]| if little_endian { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
     let directory = tiff.get(usize::try_from(u32_at(*tiff.get(4..)?.first_chunk()?)).ok()?..)?;
     let (count, entries) = directory.split_first_chunk()?;
     let entry = entries

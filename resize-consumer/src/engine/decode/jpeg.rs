@@ -2,7 +2,7 @@
 //!
 //! Only the safe API of the `turbojpeg` crate is used, and a decompressor is made for each image. A used one is not
 //! clean: it keeps the tables of the image before, which an image without its own would be decoded with, and after a
-//! broken header it refuses the next image. Making one costs microseconds.
+//! broken header it refuses the next image. Making one costs less than a microsecond.
 
 use turbojpeg::{Colorspace, Decompressor, Error, Image, PixelFormat, ScalingFactor};
 

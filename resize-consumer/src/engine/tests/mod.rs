@@ -25,12 +25,14 @@ fn within(width: u32, height: u32) -> Resize {
     Resize { width: Some(width), height: Some(height), ..Resize::default() }
 }
 
-fn to(format: OutputFormat, params: Resize) -> Resize {
-    Resize { format: Some(format), ..params }
+fn to(format: OutputFormat, mut params: Resize) -> Resize {
+    params.format = Some(format);
+    params
 }
 
-fn fit(fit: Fit, params: Resize) -> Resize {
-    Resize { fit, ..params }
+fn fit(fit: Fit, mut params: Resize) -> Resize {
+    params.fit = fit;
+    params
 }
 
 /// Resizes with an engine of its own and the default limits.
@@ -38,8 +40,8 @@ fn resize(input: &[u8], params: &Resize) -> Result<Output, Box<Rejection>> {
     Engine::default().resize(input, params, &Limits::default())
 }
 
-fn rejected(input: &[u8], params: &Resize, limits: &Limits, reason: &Reason, words: &str) -> Box<Rejection> {
-    let rejection = Engine::default().resize(input, params, limits).expect_err("should be rejected");
+fn rejected(input: &[u8], params: &Resize, limits: &Limits, reason: &Reason, words: &str) -> Rejection {
+    let rejection = *Engine::default().resize(input, params, limits).expect_err("should be rejected");
     assert_eq!(&rejection.reason, reason, "{}", rejection.detail);
     assert!(rejection.detail.contains(words), "{:?} should say {words:?}", rejection.detail);
     assert_eq!(rejection.measures.input_bytes.get(), i64::try_from(input.len()).unwrap());
@@ -118,7 +120,7 @@ fn claim(jpeg: &[u8], width: u16, height: u16) -> Vec<u8> {
 }
 
 /// A PNG chunk with its CRC (PNG, third edition, annex D).
-fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+fn png_chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
     let typed = [&kind[..], data].concat();
     let crc = !typed
         .iter()

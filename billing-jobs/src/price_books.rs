@@ -1,0 +1,69 @@
+//! Published price books: create-only, so a version says the same for ever.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use contract::layout::{self, PRICE_BOOKS};
+use contract::{Digest, Month};
+use rating::PriceBook;
+use seals::run::PriceBookRef;
+use service::BadUsage;
+use store::{Put, Store};
+
+pub(crate) struct Published {
+    pub(crate) book: PriceBook,
+    pub(crate) reference: PriceBookRef,
+}
+
+/// Checks a file and publishes it under its own version. Answers whether it was new.
+pub(crate) async fn publish(store: &Store, file: &Path) -> anyhow::Result<(Published, bool)> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file).map_err(|e| BadUsage(format!("{name}: {e}")))?;
+    let published = parse(&text).map_err(|e| BadUsage(format!("{name}:{e}")))?;
+    let version = published.book.version;
+    let newest = list(store).await?.last().map_or(0, |newest| newest.book.version);
+    match store.create(&layout::price_book(version), text.into()).await? {
+        Put::Created => Ok((published, true)),
+        Put::AlreadySame => Ok((published, false)),
+        Put::AlreadyOther => Err(BadUsage(format!(
+            "{name}: price book {version} is published and says something else; make this version {}",
+            newest.saturating_add(1)
+        ))
+        .into()),
+    }
+}
+
+/// All published price books, by version.
+pub(crate) async fn list(store: &Store) -> anyhow::Result<Vec<Published>> {
+    let mut books = Vec::new();
+    for entry in store.list(PRICE_BOOKS).await? {
+        let bytes = store.get(&entry.path).await?.with_context(|| format!("{} is gone", entry.path))?;
+        let text = std::str::from_utf8(&bytes).with_context(|| entry.path.clone())?;
+        let published = parse(text).map_err(|e| anyhow::anyhow!("{}:{e}", entry.path))?;
+        anyhow::ensure!(layout::price_book(published.book.version) == entry.path, "{} is not at its place", entry.path);
+        books.push(published);
+    }
+    Ok(books)
+}
+
+/// The book that bills a month: the highest version effective by then.
+pub(crate) async fn for_month(store: &Store, month: Month) -> anyhow::Result<Published> {
+    let effective = list(store).await?.into_iter().rev().find(|published| published.book.effective_from <= month);
+    effective.ok_or_else(|| {
+        let what = format!("no published price book is effective in {month}; run `billing-jobs price-book publish FILE`");
+        BadUsage(what).into()
+    })
+}
+
+/// The published book that an earlier draft used.
+pub(crate) async fn by_reference(store: &Store, reference: PriceBookRef) -> anyhow::Result<Published> {
+    let same = |published: &Published| published.reference == reference;
+    let found = list(store).await?.into_iter().find(same);
+    found.with_context(|| format!("price book {} with sha256 {} is gone", reference.version, reference.sha256))
+}
+
+fn parse(text: &str) -> Result<Published, rating::PriceBookError> {
+    let book = PriceBook::parse(text)?;
+    let reference = PriceBookRef { version: book.version, sha256: Digest::of(text.as_bytes()) };
+    Ok(Published { book, reference })
+}

@@ -1,0 +1,110 @@
+//! What the commands print: a table for people, JSON for programs.
+
+use std::io::IsTerminal as _;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rating::Bill;
+use service::output::line;
+
+use crate::closing::Closing;
+use crate::reconcile::{Answered, Report};
+
+/// A bar on stderr, drawn only for a person.
+pub(crate) fn progress() -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    match ProgressStyle::with_template("{spinner} rolling up {msg} [{bar:30}] {pos}/{len}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn table(header: &[&str], right_aligned: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_header(header);
+    for column in right_aligned {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// One row per bill.
+pub(crate) fn bills(bills: &[Bill], first_invoice_number: Option<u64>) {
+    let mut table = table(&["invoice", "customer", "plan", "lines", "total", "currency", "residue"], &[0, 3, 4, 6]);
+    for (number, bill) in (first_invoice_number.unwrap_or(0)..).zip(bills) {
+        table.add_row([
+            first_invoice_number.map_or("draft".to_owned(), |_| number.to_string()),
+            bill.customer_id.to_string(),
+            bill.plan.to_string(),
+            bill.lines.len().to_string(),
+            bill.total.to_string(),
+            bill.currency.to_string(),
+            bill.residue.to_string(),
+        ]);
+    }
+    line(table.to_string());
+}
+
+/// One row per line of a bill.
+pub(crate) fn bill(bill: &Bill) {
+    line(format!("{}  {}  plan {}, {}", bill.customer_id, bill.month, bill.plan, bill.currency));
+    let mut table = table(&["charge", "tier", "quantity", "unit", "unit price", "exact", "amount"], &[2, 4, 5, 6]);
+    for item in &bill.lines {
+        let unit = serde_json::to_value(item.unit).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        let tier = item.tier.as_ref().map_or(String::new(), |tier| match &tier.up_to {
+            Some(up_to) => format!("{} to {up_to}", tier.above),
+            None => format!("above {}", tier.above),
+        });
+        table.add_row([
+            item.charge.to_string(),
+            tier,
+            item.quantity.to_string(),
+            unit,
+            item.unit_price.to_string(),
+            item.exact.to_string(),
+            item.amount.to_string(),
+        ]);
+    }
+    table.add_row(["total", "", "", "", "", "", &bill.total.to_string()]);
+    line(table.to_string());
+    for (meter, figures) in &bill.meters {
+        line(format!(
+            "{meter}: {} used = {} charged + {} free + {} waived + {} unassigned",
+            meter.display(figures.billable),
+            meter.display(figures.charged),
+            meter.display(figures.free),
+            meter.display(figures.waived),
+            meter.display(figures.unassigned)
+        ));
+    }
+}
+
+/// One row per invariant.
+pub(crate) fn report(report: &Report) {
+    let mut table = table(&["invariant", "", "numbers"], &[]);
+    for check in &report.checks {
+        table.add_row([check.invariant, if check.holds { "holds" } else { "BROKEN" }, &check.numbers]);
+    }
+    line(table.to_string());
+    for check in &report.checks {
+        check.broken.iter().for_each(|broken| line(format!("{}: {broken}", check.invariant)));
+    }
+    if report.conflicts > 0 {
+        line(format!("{} request ids were used for more than one body; each body is billed", report.conflicts));
+    }
+}
+
+/// The two harvest figures, and what keeps the month open.
+pub(crate) fn closing(closing: &Closing, answered: Answered) {
+    let landed = closing.landed_up_to.as_deref().unwrap_or("nothing");
+    let (done, accepted) = (answered.answered + answered.dead_lettered, answered.accepted);
+    line(format!("harvest: landed up to {landed}; {done} of {accepted} accepted requests answered"));
+    if closing.producer_times {
+        line("note: the timestamps are the producers' (development); such bills prove nothing");
+    }
+    closing.open.iter().for_each(|open| line(format!("open: {open}")));
+}

@@ -1,0 +1,199 @@
+//! Each invariant broken on purpose and seen named, and what may become final.
+
+use contract::layout::Topic;
+use contract::{BrokerTime, Month, Record};
+use indicatif::ProgressBar;
+
+use super::landing::{Landing, account, at, done, id, other_body, request};
+use crate::closing::closing;
+use crate::draft::{self, Draft};
+use crate::finalize::{self, Decision, Finalized};
+use crate::price_books::{self, Published};
+use crate::reconcile::{Report, reconcile};
+
+const NOON: &str = "2026-10-10T12:00:00Z";
+const CLOSED: &str = "2026-11-01T00:10:00Z";
+const BOOK: &str = r#"
+version = 1
+effective_from = "2026-01"
+rating_version = 1
+[plans.simple]
+currency = "EUR"
+[[plans.simple.charges]]
+id = "conversions"
+meter = "conversions"
+model = "per_unit"
+unit_price = "0.015"
+"#;
+
+fn month() -> Month {
+    "2026-10".parse().unwrap()
+}
+
+async fn prices(landing: &Landing) -> Published {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), BOOK).unwrap();
+    price_books::publish(&landing.store, file.path()).await.unwrap().0
+}
+
+/// One customer, one answered request.
+async fn healthy() -> Landing {
+    let mut landing = Landing::new();
+    landing.account(&account("acme", 1, "2026-09-01T00:00:00Z", "simple")).await;
+    let asked = request("acme", id(NOON, 1), 320);
+    let offset = landing.request(&asked, NOON).await;
+    landing.events(0, &[done(&asked, offset, NOON, 7)]).await;
+    landing
+}
+
+async fn drafted(landing: &Landing) -> (Draft, Report) {
+    let lake = landing.lake().await;
+    let prices = prices(landing).await;
+    let last = seals::read_runs(&landing.store).await.unwrap().last().map(|stored| stored.sha256);
+    let draft = draft::compute(&lake, month(), &prices, last, &ProgressBar::hidden()).await.unwrap();
+    draft::write(&landing.store, &draft).await.unwrap();
+    let report = reconcile(&lake, &draft, Some(&draft.bills_jsonl)).await.unwrap();
+    (draft, report)
+}
+
+/// Which invariants are broken.
+async fn broken(landing: &Landing) -> Vec<&'static str> {
+    let (_, report) = drafted(landing).await;
+    report.checks.iter().filter(|check| !check.holds).map(|check| check.invariant).collect()
+}
+
+#[tokio::test]
+async fn all_hold_on_a_healthy_lake() {
+    let landing = healthy().await;
+    let (draft, report) = drafted(&landing).await;
+    assert!(report.holds(), "{report:?}");
+    assert_eq!(draft.bills[0].total.to_string(), "0.02"); // 0.015, half away from zero
+    assert_eq!(draft.bills[0].residue.to_string(), "-0.005");
+}
+
+#[tokio::test]
+async fn log_1_a_request_without_an_answer_is_named() {
+    let mut landing = healthy().await;
+    let asked = request("acme", id(NOON, 2), 320);
+    landing.request(&asked, NOON).await;
+    let (_, report) = drafted(&landing).await;
+    assert!(!report.holds());
+    assert!(report.checks[0].broken[0].contains(&asked.request_id.to_string()), "{:?}", report.checks[0]);
+}
+
+/// The offset alone is not enough: a re-created topic has it again.
+#[tokio::test]
+async fn log_1_an_answer_to_another_append_time_does_not_count() {
+    let mut landing = healthy().await;
+    let asked = request("acme", id(NOON, 2), 320);
+    let offset = landing.request(&asked, NOON).await;
+    landing.events(0, &[done(&asked, offset, "2026-10-10T12:00:01Z", 7)]).await;
+    assert_eq!(broken(&landing).await, ["LOG-1", "LOG-2"]);
+}
+
+#[tokio::test]
+async fn log_1_an_undecodable_request_is_answered_by_its_dead_letter() {
+    let mut landing = healthy().await;
+    let junk = Record { key: None, headers: Vec::new(), payload: Some(b"junk".to_vec()) };
+    let offset = landing.land(Topic::Requests, 0, &[(at(NOON), junk.clone())]).await;
+    assert_eq!(broken(&landing).await, ["LOG-1"]);
+    let error = contract::ResizeRequest::from_record(&junk.view()).unwrap_err();
+    let letter = contract::DeadLetter::wrap(&junk.view(), "resize.requests", 0, offset, at(NOON), &error);
+    landing.land(Topic::DeadLetters, 0, &[(at(NOON), letter)]).await;
+    assert_eq!(broken(&landing).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn log_2_usage_without_a_request_is_named() {
+    let mut landing = healthy().await;
+    let asked = request("acme", id(NOON, 1), 320);
+    landing.events(0, &[other_body(done(&asked, 0, NOON, 7), 9)]).await;
+    assert_eq!(broken(&landing).await, ["LOG-2"]);
+}
+
+#[tokio::test]
+async fn land_1_append_times_that_run_backwards_are_named() {
+    let mut landing = healthy().await;
+    let tick = |time: BrokerTime| [(time, contract::tick::record("accounts", 0, 0))];
+    landing.land(Topic::Accounts, 0, &tick(at("2026-10-11T00:00:00Z"))).await;
+    landing.land(Topic::Accounts, 0, &tick(at("2026-10-10T23:00:00Z"))).await;
+    assert_eq!(broken(&landing).await, ["LAND-1"]);
+}
+
+#[tokio::test]
+async fn bill_1_usage_that_nobody_is_billed_for_is_named() {
+    let mut landing = healthy().await;
+    let asked = request("stranger", id(NOON, 3), 320);
+    let offset = landing.request(&asked, NOON).await;
+    landing.events(0, &[done(&asked, offset, NOON, 7)]).await;
+    assert_eq!(broken(&landing).await, ["BILL-1"]);
+}
+
+#[tokio::test]
+async fn bill_2_and_bill_3_a_changed_bill_is_named() {
+    let landing = healthy().await;
+    let (mut draft, _) = drafted(&landing).await;
+    let lake = landing.lake().await;
+    draft.bills[0].total = rating::Amount::new(3, 2);
+    let report = reconcile(&lake, &draft, Some(b"{}")).await.unwrap();
+    let broken: Vec<_> = report.checks.iter().filter(|check| !check.holds).map(|check| check.invariant).collect();
+    assert_eq!(broken, ["BILL-1", "BILL-2", "BILL-3"]);
+}
+
+fn decision(exception: Option<&str>) -> Decision {
+    let exception = exception.map(str::to_owned);
+    Decision { operator: "kim".to_owned(), exception, at: BrokerTime::from_millis(1) }
+}
+
+#[tokio::test]
+async fn a_month_becomes_final_once_it_is_closed_and_only_once() {
+    let mut landing = healthy().await;
+    let (draft, report) = drafted(&landing).await;
+    let open = closing(&landing.lake().await, month());
+    assert!(finalize::check(&draft, &report, &open, &decision(None)).is_err(), "{open:?}");
+    finalize::check(&draft, &report, &open, &decision(Some("the broker is gone"))).unwrap();
+
+    landing.tick(CLOSED).await;
+    let closed = closing(&landing.lake().await, month());
+    assert_eq!(closed.open, [""; 0]);
+    let (draft, report) = drafted(&landing).await;
+    finalize::check(&draft, &report, &closed, &decision(None)).unwrap();
+
+    let first = finalize::commit(&landing.store, &draft, &decision(None)).await.unwrap();
+    let Finalized::Now(run) = first else { panic!("{first:?}") };
+    assert_eq!((run.seq, run.first_invoice_number, run.customers.len()), (1, 1, 1));
+    let again = finalize::commit(&landing.store, &draft, &decision(Some("again"))).await.unwrap();
+    assert!(matches!(again, Finalized::Before(before) if before == run));
+    assert_eq!(landing.store.list("bills/runs").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_partition_that_was_added_must_be_landed_too() {
+    let mut landing = healthy().await;
+    landing.tick(CLOSED).await;
+    landing.land(Topic::Requests, 1, &[(at(NOON), contract::tick::record("resize.requests", 1, 0))]).await;
+    let open = closing(&landing.lake().await, month()).open;
+    assert!(open[0].starts_with("resize.requests/1 is landed up to"), "{open:?}");
+}
+
+/// What is recomputed at a draft's own cut is what was drafted, whatever was landed since.
+#[tokio::test]
+async fn bill_3_a_draft_recomputes_at_its_cut() {
+    let mut landing = healthy().await;
+    let (draft, _) = drafted(&landing).await;
+    let asked = request("acme", id(NOON, 2), 320);
+    let offset = landing.request(&asked, NOON).await;
+    landing.events(0, &[done(&asked, offset, NOON, 7)]).await;
+
+    let inputs = draft::read_inputs(&landing.store, month(), &draft.id()).await.unwrap();
+    let lake = landing.lake().await.at(&inputs.cut).unwrap();
+    let prices = price_books::by_reference(&landing.store, inputs.price_book).await.unwrap();
+    let again = draft::compute(&lake, month(), &prices, None, &ProgressBar::hidden()).await.unwrap();
+    assert_eq!(again.inputs, inputs);
+    assert_eq!(again.bills_jsonl, draft.bills_jsonl);
+    assert_eq!(again.bills_parquet, draft.bills_parquet);
+
+    let (newer, _) = drafted(&landing).await;
+    assert_ne!(newer.id(), draft.id());
+    assert_eq!(draft::furthest(&landing.store, month()).await.unwrap(), Some(newer.id()));
+}

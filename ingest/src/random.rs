@@ -1,0 +1,9 @@
+//! The one place that draws random bytes: for ids of work and for API keys.
+
+use anyhow::Context as _;
+
+pub(crate) fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
+    Ok(bytes)
+}
