@@ -24,10 +24,14 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  cold-archive keygen --out seal.pem                  seal.pem stays secret; auditors get seal.pem.pub
-  cold-archive seal --store ./data --key seal.pem     what was landed and finalized since the last seal
+  cold-archive keygen --out seal.pem
+  cold-archive seal --store ./data --key seal.pem
   cold-archive verify --archive ./data --public-key seal.pem.pub
-  cold-archive verify --archive s3://bucket/prefix --public-key seal.pem.pub --expect-head 3:9f86d081…
+  cold-archive verify --archive s3://bucket/a --public-key seal.pem.pub \\
+    --expect-head 3:9f86d081…
+
+seal.pem stays secret; seal.pem.pub goes to the auditors. verify prints the head
+of the archive: who keeps it can tell a rollback.
 
 Exit codes: 0 done, 1 failed or verification found something, 2 bad usage.";
 

@@ -45,9 +45,9 @@ async fn work(config: Config, sealed_at: BrokerTime) -> anyhow::Result<()> {
             let report = verify::verify(&archive, &key, expect_head.as_ref(), &progress).await?;
             progress.finish_and_clear();
             if json {
-                service::output::json(&report)?
+                service::output::json(&report)?;
             } else {
-                output::report(&report)
+                output::report(&report);
             }
             if !report.findings.is_empty() {
                 return Err(service::Failed.into());

@@ -9,7 +9,7 @@ use service::output::line;
 
 use crate::keys::public_path;
 use crate::seal::Outcome;
-use crate::verify::Report;
+use crate::verify::{Report, Verdict};
 
 /// Drawn only where stderr is a terminal.
 pub(crate) fn progress_bar(doing: &'static str) -> ProgressBar {
@@ -76,7 +76,11 @@ pub(crate) fn report(report: &Report) {
         line(format!("WRONG  {finding}"));
     }
     for invariant in &report.invariants {
-        let verdict = if invariant.holds { "holds" } else { "BROKEN" };
+        let verdict = match invariant.verdict {
+            Verdict::Holds => "holds",
+            Verdict::Broken => "BROKEN",
+            Verdict::NotShown => "not shown",
+        };
         line(format!("{} {verdict}: {}", invariant.id, invariant.text));
     }
     if let Some(head) = &report.head {

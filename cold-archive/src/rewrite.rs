@@ -20,21 +20,22 @@ use crate::plan::Part;
 use crate::seal::put;
 
 /// A file takes no more segments once those in it have this many bytes: it is held in memory until it is put.
-const FULL_BYTES: u64 = 256 << 20;
+pub const FULL_BYTES: u64 = 256 << 20;
 const ROW_GROUP_ROWS: usize = 131_072;
 
-/// Writes a part's files and describes them for the manifest.
+/// Writes a part's files, each full at `full_bytes`, and describes them for the manifest.
 pub async fn partition(
     working: &Store,
     archive: &Store,
     part: &Part,
+    full_bytes: u64,
     progress: &ProgressBar,
 ) -> anyhow::Result<SealedPartition> {
     let mut files = Vec::new();
     let mut open: Option<Writer> = None;
     for segment in &part.segments {
         let rows = read(working, segment).await?;
-        if let Some(writer) = open.take_if(|writer| !writer.takes(&rows)) {
+        if let Some(writer) = open.take_if(|writer| !writer.takes(&rows, full_bytes)) {
             files.push(writer.put(archive).await?);
         }
         let mut writer = match open.take() {
@@ -83,8 +84,8 @@ impl Writer {
         Ok(Self { parquet, schema, segments: Vec::new(), bytes_in: 0 })
     }
 
-    fn takes(&self, rows: &Rows) -> bool {
-        self.bytes_in < FULL_BYTES && self.schema.root_schema() == rows.metadata().file_metadata().schema()
+    fn takes(&self, rows: &Rows, full_bytes: u64) -> bool {
+        self.bytes_in < full_bytes && self.schema.root_schema() == rows.metadata().file_metadata().schema()
     }
 
     fn add(&mut self, segment: &Segment, rows: Rows) -> anyhow::Result<()> {

@@ -61,7 +61,8 @@ pub async fn seal(
         totals: Totals::default(),
     };
     for part in &parts {
-        manifest.partitions.push(rewrite::partition(working, archive, part, progress).await?);
+        let files = rewrite::partition(working, archive, part, rewrite::FULL_BYTES, progress).await?;
+        manifest.partitions.push(files);
     }
     for run in &new_runs {
         manifest.runs.push(runs::copy(working, archive, run).await?);

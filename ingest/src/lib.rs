@@ -18,11 +18,14 @@ use service::{CommonArgs, Shutdown};
 
 /// The front door to Pixtoll's log: topics, accounts, and requests to resize.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "\
+#[command(
+    version,
+    after_help = "\
 Examples:
   ingest topics create --replication 1 --min-isr 1
   ingest accounts add --customer acme --plan starter --currency EUR
-  ingest publish --customer acme --size 320x240 --wait photos/*.jpg")]
+  ingest publish --customer acme --size 320x240 --wait photos/*.jpg"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub common: CommonArgs,

@@ -4,8 +4,8 @@
 //! {"manifest":"{\"key_id\":…}","public_key":"HEX of 32 bytes","signature":"HEX of 64 bytes"}
 //! ```
 //!
-//! Checked without our code: `jq -j .manifest` gives the signed bytes, `jq -r .signature | xxd -r -p` the signature,
-//! and `openssl pkeyutl -verify -pubin -inkey KEY.pub -rawin` compares them.
+//! Checked without our code: `jq -j .manifest SEAL > m; jq -r .signature SEAL | xxd -r -p > s;
+//! openssl pkeyutl -verify -pubin -inkey KEY.pub -rawin -in m -sigfile s`.
 //!
 //! The file has one byte form (canonical JSON, no other field), so a flip anywhere in it shows, and the sha256 of the
 //! file, as `sha256sum` gives it, names the seal. `public_key` is for information: it is never what checks.

@@ -38,14 +38,15 @@ pub(crate) async fn check(files: &Files<'_>, seals: &[Seal], findings: &mut Vec<
     while let Some(((_, part, landed), checked)) = checks.next().await {
         tally.listed += 1;
         let path = &landed.file.path;
+        let located = |problem| format!("{problem} (holds {}, offsets [{}, {}))", part.id, landed.from, landed.to);
         let content = match checked {
             Err(Problem::Damaged(problem)) => {
-                findings.push(Finding::arch_1(path, problem));
+                findings.push(Finding::arch_1(path, located(problem)));
                 heads.insert(part.id, None);
                 continue;
             }
             Err(Problem::Contradicts(problem)) => {
-                findings.push(Finding::arch_3(path, problem));
+                findings.push(Finding::arch_3(path, located(problem)));
                 None
             }
             Ok(content) => content,
@@ -56,7 +57,7 @@ pub(crate) async fn check(files: &Files<'_>, seals: &[Seal], findings: &mut Vec<
             tally.rows += landed.rows;
             tally.segments += content.segments;
             let problem = check_link(part, landed, &content.ends, heads.get(&part.id));
-            findings.extend(problem.map(|problem| Finding::arch_3(path, problem)));
+            findings.extend(problem.map(|problem| Finding::arch_3(path, located(problem))));
         }
         heads.insert(part.id, content.map(|content| content.ends.head_sha256));
     }

@@ -60,6 +60,7 @@ async fn check_files(
                 read = read.or(run.map(|run| (run, listed.file.path.clone())));
             }
             Err(Problem::Damaged(problem) | Problem::Contradicts(problem)) => {
+                let problem = format!("{problem} (holds {})", listed.source);
                 findings.push(Finding::arch_1(&listed.file.path, problem));
             }
         }

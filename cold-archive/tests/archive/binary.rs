@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use contract::layout::Topic;
+use seals::envelope::Envelope;
 
-use crate::lake::{Lake, findings, key, manifest, paths};
+use crate::lake::{Lake, findings, key, manifest};
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cold-archive"));
@@ -74,18 +75,21 @@ async fn arch_1_seal_and_verify_as_a_person_does() {
     let from_env = [("PIXTOLL_STORE", &*store), ("PIXTOLL_PUBLIC_KEY", &*public)];
     let verified = run(&["verify"], &from_env);
     check(&verified, 0, "ARCH-1 holds: 1 of 1 seals signed", "");
-    check(&verified, 0, "ARCH-3 holds: 2 partitions tiled by 2 files; 7 rows in 2 landed segments", "");
+    check(&verified, 0, "ARCH-3 holds: 2 partitions in 2 files; 7 rows of 2 landed segments", "");
     let text = String::from_utf8(verified.stdout).unwrap();
     let head = text.lines().find_map(|line| line.strip_prefix("head ")).unwrap().split(' ').next().unwrap().to_owned();
     check(&run(&["verify", "--expect-head", &head], &from_env), 0, "", "");
 
-    let flipped = paths(&lake, ".parquet").await.remove(0);
+    let sealed = Envelope::decode(&fs::read(lake.file(&manifest(1))).unwrap()).unwrap().manifest().unwrap();
+    let flipped = sealed.partitions[1].files[0].file.path.clone();
     let mut bytes = fs::read(lake.file(&flipped)).unwrap();
     bytes[100] ^= 1;
     fs::write(lake.file(&flipped), bytes).unwrap();
     let found = run(&["verify"], &from_env);
     check(&found, 1, &format!("WRONG  ARCH-1 {flipped}: sha256 differs"), "");
-    check(&found, 1, "ARCH-1 BROKEN", "");
+    check(&found, 1, "(holds landing/accounts/epoch=0/partition=00000, offsets [0, 4))", "");
+    check(&found, 1, "ARCH-1 BROKEN: 1 of 1 seals signed", "");
+    check(&found, 1, "ARCH-3 not shown: 2 partitions", "");
 
     let json = run(&["verify", "--json"], &from_env);
     let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();

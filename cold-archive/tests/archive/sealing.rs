@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use cold_archive::seal::{Outcome, seal};
+use cold_archive::{plan, rewrite, sealed_file};
 use contract::layout::{self, Topic};
 use contract::{BrokerTime, Digest};
 use indicatif::ProgressBar;
@@ -50,7 +51,7 @@ async fn arch_3_seals_tile_the_landed_log() {
         assert_eq!(report.orphans, [""; 0]);
         let lines: Vec<_> = report.invariants.iter().map(|line| line.text.as_str()).collect();
         assert!(lines[0].contains("3 of 3 seals signed") && lines[0].contains("10 of 10 files whole"), "{lines:?}");
-        assert!(lines[1].contains("3 partitions tiled by 5 files; 15 rows in 6 landed segments"), "{lines:?}");
+        assert!(lines[1].contains("3 partitions in 5 files; 15 rows of 6 landed segments"), "{lines:?}");
     }
 }
 
@@ -85,6 +86,30 @@ async fn sealed_rows_equal_landed_rows() {
     let together = |rows: &[_]| arrow::compute::concat_batches(&schema, rows).unwrap();
     assert_eq!(together(&sealed_rows), together(&landed_rows));
     assert_eq!(together(&sealed_rows).num_rows(), 10);
+}
+
+#[tokio::test]
+async fn arch_3_a_full_file_is_followed_by_another_that_goes_on_from_it() {
+    let lake = Lake::in_memory();
+    for rows in [3, 0, 2] {
+        lake.land(Topic::Accounts, 0, rows, true).await;
+    }
+    let chains = segments::read_chains(&lake.store, Topic::Accounts).await.unwrap();
+    let part = &plan::parts(&[], chains).unwrap()[0];
+    let two = part.segments[0].bytes + 1;
+    let progress = ProgressBar::hidden();
+    for (full_bytes, ranges) in [(1, &[(0, 4), (4, 5), (5, 8)][..]), (two, &[(0, 5), (5, 8)]), (two * 9, &[(0, 8)])] {
+        let sealed = rewrite::partition(&lake.store, &lake.store, part, full_bytes, &progress).await.unwrap();
+        assert_eq!(sealed.files.iter().map(|file| (file.from, file.to)).collect::<Vec<_>>(), ranges);
+        let mut head = None;
+        for file in &sealed.files {
+            let bytes = lake.store.get(&file.file.path).await.unwrap().unwrap();
+            let ends = sealed_file::check(bytes, &sealed.id, file).unwrap().ends;
+            assert_eq!(ends.previous_sha256, head);
+            head = Some(ends.head_sha256);
+        }
+        assert_eq!(head, Some(sealed.head_sha256));
+    }
 }
 
 #[tokio::test]

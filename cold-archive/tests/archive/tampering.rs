@@ -2,15 +2,16 @@
 
 use std::fs;
 
+use contract::Digest;
 use contract::layout::{self, Topic};
-use seals::SigningKey;
 use seals::envelope::Envelope;
 use seals::manifest::RunFileKind;
+use seals::{Manifest, SigningKey};
 
 use crate::lake::{Lake, findings, key, manifest, paths, two_seals};
 
 /// One path of each kind of file that is in the archive.
-async fn kinds(lake: &Lake) -> Vec<(&'static str, String)> {
+fn kinds(lake: &Lake) -> Vec<(&'static str, String)> {
     let envelope = Envelope::decode(&fs::read(lake.file(&manifest(2))).unwrap()).unwrap().manifest().unwrap();
     let landed = envelope.landed_files().next().unwrap().file.path.clone();
     let mut kinds = vec![("first seal", manifest(1)), ("last seal", manifest(2)), ("landed", landed)];
@@ -55,7 +56,7 @@ fn check(kind: &str, found: &[String], path: &str, problem: &str) {
 async fn arch_1_a_flip_in_any_kind_of_file_is_located() {
     let lake = Lake::in_folder();
     two_seals(&lake).await;
-    for (kind, path) in kinds(&lake).await {
+    for (kind, path) in kinds(&lake) {
         let length = fs::read(lake.file(&path)).unwrap().len();
         for at in [0, 1, length / 3, length / 2, length - 2, length - 1] {
             let found = with(&lake, &path, |bytes| {
@@ -78,7 +79,7 @@ async fn arch_1_a_flip_in_any_kind_of_file_is_located() {
 async fn arch_1_loss_truncation_and_growth_of_any_kind_of_file_are_located() {
     let lake = Lake::in_folder();
     let head = two_seals(&lake).await;
-    for (kind, path) in kinds(&lake).await {
+    for (kind, path) in kinds(&lake) {
         let (truncated, longer) =
             if kind.ends_with("seal") { ("is no seal", "is no seal") } else { ("truncated", "longer") };
         check(kind, &with(&lake, &path, |bytes| Some(bytes[..bytes.len() - 1].to_vec())).await, &path, truncated);
@@ -171,7 +172,7 @@ async fn arch_1_all_that_is_wrong_is_listed_at_once_and_orphans_are_no_error() {
     assert_eq!(findings(&report), [""; 0]);
     assert_eq!(report.orphans, ["archive/seals/notes.txt", "archive/files/orphan.parquet"]);
 
-    let damaged: Vec<_> = kinds(&lake).await.into_iter().filter(|(kind, _)| !kind.ends_with("seal")).collect();
+    let damaged: Vec<_> = kinds(&lake).into_iter().filter(|(kind, _)| !kind.ends_with("seal")).collect();
     for (_, path) in &damaged {
         fs::write(lake.file(path), b"").unwrap();
     }
@@ -189,33 +190,70 @@ async fn arch_1_an_empty_archive_does_not_pass() {
     check("empty", &findings(&lake.verify().await), layout::SEALS, "no seal is here");
 }
 
-/// The signer itself lies: the files are whole, and not what the signed manifest says of them.
+/// Signs seal 2 anew with what `edit` makes of it: the signer itself lies. Finds `problem` in the file that starts so.
+async fn check_lie(lake: &Lake, edit: impl FnOnce(&mut Manifest), path: &str, problem: &str) {
+    let file = lake.file(&manifest(2));
+    let original = fs::read(&file).unwrap();
+    let mut bad = Envelope::decode(&original).unwrap().manifest().unwrap();
+    edit(&mut bad);
+    bad.totals = bad.count().unwrap();
+    fs::write(&file, Envelope::sign(&bad, &key()).unwrap().encode().unwrap()).unwrap();
+    let found = findings(&lake.verify().await);
+    fs::write(&file, original).unwrap();
+    assert!(found.iter().any(|line| line.starts_with(path) && line.contains(problem)), "{problem}: {found:#?}");
+}
+
+/// The manifest of seal 2, its last partition and that one's file.
+fn second(lake: &Lake) -> (Manifest, usize, String) {
+    let seal = Envelope::decode(&fs::read(lake.file(&manifest(2))).unwrap()).unwrap().manifest().unwrap();
+    let last = seal.partitions.len() - 1;
+    let file = seal.partitions[last].files[0].file.path.clone();
+    (seal, last, file)
+}
+
 #[tokio::test]
 async fn arch_3_a_signed_manifest_that_misdescribes_a_file_is_located() {
     let lake = Lake::in_folder();
     two_seals(&lake).await;
-    let path = manifest(2);
-    let original = fs::read(lake.file(&path)).unwrap();
-    let good = Envelope::decode(&original).unwrap().manifest().unwrap();
-    let last = good.partitions.len() - 1;
-    let file = &good.partitions[last].files[0].file.path;
-    for (what, problem) in [
-        ("rows", "its footer says [6, 12), 5 rows"),
-        ("to", "its footer says [6, 12)"),
-        ("head", "ends with landed segment"),
-    ] {
-        let mut bad = good.clone();
-        let part = &mut bad.partitions[last];
-        match what {
-            "rows" => part.files[0].rows -= 1,
-            "to" => (part.to, part.files[0].to) = (11, 11),
-            _ => part.head_sha256 = contract::Digest::of(b""),
-        }
-        bad.totals = bad.count().unwrap();
-        fs::write(lake.file(&path), Envelope::sign(&bad, &key()).unwrap().encode().unwrap()).unwrap();
-        let found = findings(&lake.verify().await);
-        let expected = format!("ARCH-3 {file}: ");
-        assert!(found.iter().any(|line| line.starts_with(&expected) && line.contains(problem)), "{what}: {found:#?}");
-    }
-    fs::write(lake.file(&path), original).unwrap();
+    let (_, last, file) = second(&lake);
+    let file = format!("ARCH-3 {file}: ");
+    check_lie(&lake, |seal| seal.partitions[last].files[0].rows -= 1, &file, "its footer says [6, 12), 5 rows").await;
+    check_lie(&lake, |seal| seal.partitions[last].files[0].from = 7, &file, "its footer says [6, 12)").await;
+    check_lie(&lake, |seal| seal.partitions[last].head_sha256 = Digest::of(b""), &file, "ends with landed segment")
+        .await;
+}
+
+/// Offsets fit, signatures verify, but the sealed segments hang on to a history that was never sealed.
+#[tokio::test]
+async fn arch_3_a_file_of_another_history_is_located() {
+    let (lake, other) = (Lake::in_folder(), Lake::in_folder());
+    two_seals(&lake).await;
+    other.land(Topic::Accounts, 0, 6, false).await; // [0, 6), as in the lake, yet other records
+    other.sealed(1).await;
+    other.land(Topic::Accounts, 0, 5, true).await;
+    other.sealed(2).await;
+    let (seal, _, file) = second(&other);
+    fs::copy(other.file(&file), lake.file(&file)).unwrap();
+    let (_, last, _) = second(&lake);
+    let theirs = seal.partitions.last().unwrap().clone();
+    let problem = "the landed segments before offset 6 are not those that it was chained to";
+    check_lie(&lake, |seal| seal.partitions[last] = theirs, &format!("ARCH-3 {file}: "), problem).await;
+}
+
+#[tokio::test]
+async fn arch_1_a_signed_manifest_that_misdescribes_a_run_is_located() {
+    let lake = Lake::in_folder();
+    two_seals(&lake).await;
+    let (seal, ..) = second(&lake);
+    let [run, inputs, bills] = [0, 1, 2].map(|file| seal.runs[0].files[file].file.path.clone());
+    let at = |path: &str| format!("ARCH-1 {path}: ");
+    check_lie(&lake, |seal| seal.runs[0].files[2].rows = Some(3), &at(&bills), "rows differ").await;
+    check_lie(&lake, |seal| seal.runs[0].files[1].source.push('x'), &at(&run), &format!("another file than {inputs}"))
+        .await;
+    let others = seal.runs[0].files[1].file.clone();
+    check_lie(&lake, |seal| seal.runs[0].files[0].file = others, &at(&inputs), "is not a run").await;
+    check_lie(&lake, |seal| seal.runs[0].seq = 2, &at(&manifest(2)), "lists run 2, where run 1 comes next").await;
+    check_lie(&lake, |seal| drop(seal.runs[0].files.pop()), &at(&manifest(2)), "one file of each kind").await;
+    let uncovered = |seal: &mut Manifest| seal.partitions.last_mut().unwrap().to = 11;
+    check_lie(&lake, uncovered, &at(&run), "its cut at offset 12").await;
 }

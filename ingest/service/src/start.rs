@@ -8,6 +8,7 @@
 //! | 130 | interrupted twice |
 
 use std::future::Future;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
@@ -74,7 +75,10 @@ where
 
 fn prepare(args: &CommonArgs) -> anyhow::Result<tokio::runtime::Runtime> {
     let filter = EnvFilter::try_new(&args.log).map_err(|e| BadUsage(format!("--log {:?}: {e}", args.log)))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match args.log_format {
         LogFormat::Text => logs.with_target(false).init(),
         LogFormat::Json => logs.json().init(),

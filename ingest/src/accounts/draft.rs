@@ -9,7 +9,7 @@ use crate::random;
 
 /// A version as it was asked for.
 #[derive(Debug, Clone)]
-pub struct Draft {
+pub(crate) struct Draft {
     pub(crate) customer_id: CustomerId,
     pub(crate) plan: PlanName,
     pub(crate) currency: Currency,

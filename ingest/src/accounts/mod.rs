@@ -19,7 +19,7 @@ use self::draft::{Draft, NewKey};
 use self::history::{History, Logged};
 
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Add the next version of a customer's account; the first one opens it
     ///
     /// API keys and limits of the version before stay unless flags say otherwise.
@@ -38,7 +38,7 @@ Examples:
 }
 
 #[derive(Debug, clap::Args)]
-pub struct AddArgs {
+pub(crate) struct AddArgs {
     #[command(flatten)]
     kafka: KafkaArgs,
 
@@ -80,7 +80,7 @@ pub struct AddArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     kafka: KafkaArgs,
 
@@ -98,13 +98,13 @@ pub struct ListArgs {
 }
 
 #[derive(Debug)]
-pub enum Config {
+pub(crate) enum Config {
     Add { kafka: Settings, draft: Box<Draft>, json: bool },
     List { kafka: Settings, customer: Option<CustomerId>, history: bool, json: bool },
 }
 
 impl Command {
-    pub fn config(self) -> Result<Config, BadUsage> {
+    pub(crate) fn config(self) -> Result<Config, BadUsage> {
         let settings = |kafka: &KafkaArgs| kafka.settings().map_err(|e| BadUsage(e.to_string()));
         Ok(match self {
             Self::Add(args) => Config::Add {
@@ -215,7 +215,15 @@ fn print_list(log: &History, listed: &[&Logged], json: bool) -> anyhow::Result<(
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header([
-        "CUSTOMER", "VERSION", "EFFECTIVE FROM", "PLAN", "CURRENCY", "REGION", "API KEYS", "REQUESTS/S", "",
+        "CUSTOMER",
+        "VERSION",
+        "EFFECTIVE FROM",
+        "PLAN",
+        "CURRENCY",
+        "REGION",
+        "API KEYS",
+        "REQUESTS/S",
+        "",
     ]);
     for logged in listed {
         let account = &logged.account;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use comfy_table::{Table, presets};
+use contract::footer::Clock;
 use contract::time::DEFAULT_MAX_REQUEST_AGE_MS;
 use log::{KafkaArgs, Settings};
 use serde::Serialize;
@@ -21,7 +22,7 @@ const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Create the topics that are missing; those that are there must be as the flags say
     #[command(after_help = "\
 Examples:
@@ -39,7 +40,7 @@ Examples:
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     kafka: KafkaArgs,
 
@@ -94,7 +95,7 @@ fn lag(text: &str) -> Result<i64, String> {
 }
 
 #[derive(Debug)]
-pub struct Config {
+pub(crate) struct Config {
     kafka: Settings,
     wanted: Vec<Wanted>,
     create: bool,
@@ -102,7 +103,7 @@ pub struct Config {
 }
 
 impl Command {
-    pub fn config(self) -> anyhow::Result<Config> {
+    pub(crate) fn config(self) -> anyhow::Result<Config> {
         let (args, create) = match self {
             Self::Create(args) => (args, true),
             Self::Check(args) => (args, false),
@@ -156,6 +157,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mut found = cluster.find(&config.wanted).await?;
     let mut created = BTreeSet::new();
     if config.create {
+        if config.kafka.clock == Clock::Producers && config.wanted.iter().any(Wanted::expires) {
+            tracing::warn!("a record with a time of the past may be past its retention at once; \"forever\" keeps it");
+        }
         for look in 0.. {
             let missing: Vec<&Wanted> = config.wanted.iter().filter(|w| !found.contains_key(&w.name)).collect();
             // Nothing is made beside topics that would not do.
@@ -220,16 +224,16 @@ fn print(rows: &[Row<'_>], json: bool) -> anyhow::Result<()> {
 
 fn complain(rows: &[Row<'_>]) -> anyhow::Result<()> {
     let mut problems = Vec::new();
-    for row in rows {
-        if row.state == State::Missing {
-            problems.push(format!("{} is missing: make it with `ingest topics create`", row.wanted.name));
-        }
-        problems.extend(row.differences.iter().map(|difference| format!("{}: {difference}", row.wanted.name)));
+    let missing: Vec<&str> =
+        rows.iter().filter(|r| r.state == State::Missing).map(|r| r.wanted.name.as_str()).collect();
+    if !missing.is_empty() {
+        problems.push(format!("missing: {}; `ingest topics create` makes them", missing.join(", ")));
     }
-    if problems.is_empty() {
-        return Ok(());
+    for row in rows.iter().filter(|row| row.state == State::Differs) {
+        let differences: Vec<String> = row.differences.iter().map(ToString::to_string).collect();
+        problems.push(format!("{}: {}", row.wanted.name, differences.join(", ")));
     }
-    bail!("{}", problems.join("; "))
+    if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("; ")) }
 }
 
 #[cfg(test)]
@@ -288,7 +292,7 @@ mod tests {
             ]
         );
         let error = complain(&rows).unwrap_err().to_string();
-        assert!(error.starts_with("resize.requests is missing"), "{error}");
+        assert!(error.starts_with("missing: resize.requests; "), "{error}");
         assert!(error.ends_with("usage.events: partitions is 7, not 6"), "{error}");
         complain(&rows[2..]).unwrap();
     }

@@ -113,10 +113,8 @@ fn settings(topic: Topic, sizing: &Sizing, clock: Clock) -> BTreeMap<String, Str
 impl Wanted {
     /// Where `found` is not what is wanted; of its settings only those that are wanted count.
     pub(crate) fn differences(&self, found: &Found) -> Vec<Difference> {
-        let counts = [
-            ("partitions", self.partitions, found.partitions),
-            ("replication", self.replication, found.replication),
-        ];
+        let counts =
+            [("partitions", self.partitions, found.partitions), ("replication", self.replication, found.replication)];
         let counts = counts.map(|(name, wanted, found)| (name, wanted.to_string(), found.to_string()));
         let settings = self.settings.iter().map(|(name, wanted)| {
             let found = found.settings.get(name).map_or("not told by the broker", String::as_str);
@@ -124,6 +122,11 @@ impl Wanted {
         });
         let all = counts.into_iter().chain(settings).filter(|(_, wanted, found)| wanted != found);
         all.map(|(setting, wanted, found)| Difference { setting: setting.to_owned(), wanted, found }).collect()
+    }
+
+    /// Whether records are dropped after some time.
+    pub(crate) fn expires(&self) -> bool {
+        self.settings.get(RETENTION).is_some_and(|ms| ms != "-1")
     }
 
     /// How long records are kept, for a person.

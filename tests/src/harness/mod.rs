@@ -22,7 +22,6 @@ mod publisher;
 mod system;
 mod topics;
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -31,8 +30,8 @@ use anyhow::{Context, Result, bail, ensure};
 pub use check::{Counts, check_chains, check_results};
 pub use landed::{AccountRow, At, DeadLetterRow, Landed, RequestRow, Row, UsageRow};
 pub use ledger::{Expected, Fate, Ledger, Sent};
-pub use photo::{Photo, sides_of, sides_within};
-pub use process::{Launch, Process};
+pub use photo::{Photo, Sides, sides_of, sides_within};
+pub use process::{Finished, Launch, Process};
 pub use publisher::{Planned, Publisher};
 pub use system::System;
 pub use topics::Topics;
@@ -55,10 +54,7 @@ pub(crate) fn built_folder() -> Result<PathBuf> {
 }
 
 /// Asks again and again until there is an answer. `what` ends the sentence "waited … for".
-pub async fn wait_for<T, F>(what: &str, within: Duration, mut ask: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<Option<T>>>,
-{
+pub async fn wait_for<T>(what: &str, within: Duration, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + within;
     loop {
         if let Some(answer) = ask().await? {

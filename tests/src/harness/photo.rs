@@ -81,7 +81,7 @@ pub fn sides_of(bytes: &[u8]) -> Result<Sides> {
 }
 
 /// The format and sides of an encoded image, by its header.
-pub fn header(bytes: &[u8]) -> Result<(OutputFormat, Sides)> {
+pub(super) fn header(bytes: &[u8]) -> Result<(OutputFormat, Sides)> {
     if bytes.starts_with(&[0xff, 0xd8]) {
         let sides = jpeg_sides(bytes).context("a JPEG without a frame header")?;
         return Ok((OutputFormat::Jpeg, sides));

@@ -73,7 +73,8 @@ impl Launch {
     pub async fn finish(mut self) -> Result<Finished> {
         self.command.stdin(Stdio::null());
         let mut command = tokio::process::Command::from(self.command);
-        let output = command.kill_on_drop(true).output().await.with_context(|| format!("cannot start {}", self.name))?;
+        let output =
+            command.kill_on_drop(true).output().await.with_context(|| format!("cannot start {}", self.name))?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let finished = Finished {
             name: self.name,
@@ -160,7 +161,7 @@ impl Process {
     pub async fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
         let what = format!("{} to end", self.name);
         let child = &mut self.child;
-        let ended = wait_for(&what, within, || std::future::ready(child.try_wait().map_err(Into::into))).await;
+        let ended = wait_for(&what, within, async || Ok(child.try_wait()?)).await;
         ended.with_context(|| self.log_tail())
     }
 

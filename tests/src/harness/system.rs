@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use store::Store;
 
-use super::{Landed, Launch, Publisher, Topics, bin, built_folder};
+use super::{Landed, Launch, Ledger, Publisher, Topics, bin, built_folder, wait_for};
 
 #[derive(Debug)]
 pub struct System {
@@ -44,11 +45,16 @@ impl System {
         Self::new(topics, &url, &test_folder(test)?)
     }
 
-    /// A binary with this system's store; its log goes into the folder, numbered in the order of launches.
-    pub fn launch(&self, name: &str) -> Result<Launch> {
+    /// A binary; its log goes into the folder, numbered in the order of launches.
+    pub fn tool(&self, name: &str) -> Result<Launch> {
         let turn = self.launched.fetch_add(1, Ordering::Relaxed);
         let log = self.folder.join(format!("{turn:02}-{name}.log"));
-        Ok(Launch::new(name, bin(name)?, log).args(["--store", self.store.url()]))
+        Ok(Launch::new(name, bin(name)?, log))
+    }
+
+    /// A binary with this system's store.
+    pub fn launch(&self, name: &str) -> Result<Launch> {
+        Ok(self.tool(name)?.args(["--store", self.store.url()]))
     }
 
     /// A binary with this system's log and store.
@@ -62,17 +68,38 @@ impl System {
 
     /// An aggregator that lands and ticks within a test's patience.
     pub fn aggregator(&self) -> Result<Launch> {
-        let quick = ["--linger", "300ms", "--tick-after", "1s", "--health", "127.0.0.1:0"];
-        Ok(self.on_the_log("aggregator")?.args(quick))
+        self.aggregator_lingering("300ms")
+    }
+
+    pub fn aggregator_lingering(&self, linger: &str) -> Result<Launch> {
+        let flags = ["--linger", linger, "--tick-after", "1s", "--health", "127.0.0.1:0"];
+        Ok(self.on_the_log("aggregator")?.args(flags))
     }
 
     pub fn publisher(&self) -> Result<Publisher> {
         Publisher::new(&self.topics, self.store.clone())
     }
 
+    /// Where its processes' logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What stands in the lake now.
     pub async fn landed(&self) -> Result<Landed> {
         Landed::read(&self.store).await
+    }
+
+    /// Waits until all of the ledger's requests and an answer to each are landed.
+    pub async fn answered(&self, ledger: &Ledger, within: Duration) -> Result<Landed> {
+        let mut open = Vec::new();
+        let ask = async || {
+            let landed = self.landed().await?;
+            open = ledger.open(&landed);
+            anyhow::Ok(open.is_empty().then_some(landed))
+        };
+        let landed = wait_for("all requests to be answered", within, ask).await;
+        landed.with_context(|| format!("{} of {} are open: {open:?}", open.len(), ledger.requests.len()))
     }
 }
 

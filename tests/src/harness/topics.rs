@@ -122,7 +122,8 @@ impl Topics {
             .set("cleanup.policy", cleanup)
             .set("min.compaction.lag.ms", "604800000")
             .set("max.message.bytes", LARGEST_RECORD);
-        let made = self.admin()?.create_topics([&new], &AdminOptions::new().request_timeout(Some(ADMIN_TIMEOUT))).await?;
+        let made =
+            self.admin()?.create_topics([&new], &AdminOptions::new().request_timeout(Some(ADMIN_TIMEOUT))).await?;
         ensure!(made.iter().all(Result::is_ok), "cannot create {name}: {made:?}");
         Ok(())
     }
@@ -136,7 +137,7 @@ impl Topics {
         let admin = self.admin()?;
         let deleted = admin.delete_topics(&[&name], &AdminOptions::new().request_timeout(Some(ADMIN_TIMEOUT))).await?;
         ensure!(deleted.iter().all(Result::is_ok), "cannot delete {name}: {deleted:?}");
-        super::wait_for("a topic to be gone", ADMIN_TIMEOUT, || async {
+        super::wait_for("a topic to be gone", ADMIN_TIMEOUT, async || {
             let metadata = admin.inner().fetch_metadata(None, ADMIN_TIMEOUT)?;
             Ok((!metadata.topics().iter().any(|topic| topic.name() == name)).then_some(()))
         })

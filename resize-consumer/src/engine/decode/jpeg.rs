@@ -74,7 +74,7 @@ fn harmless(error: Error) -> Result<(), Error> {
 fn fault(error: Error) -> Fault {
     match error {
         Error::TurboJpegError(text) if text.contains("image has more than") => Fault::input_too_large(text),
-        Error::TurboJpegError(text) => Fault::corrupt("JPEG", text),
+        Error::TurboJpegError(text) => Fault::corrupt("JPEG", text.trim_start_matches("Corrupt JPEG data: ")),
         Error::BadColorspace(_) | Error::BadSubsamp(_) => Fault::unsupported(format!("this kind of JPEG: {error}")),
         other => Fault::corrupt("JPEG", other),
     }

@@ -154,7 +154,7 @@ fn a_png_or_webp_that_claims_too_much_is_refused_by_its_header() {
 }
 
 #[test]
-fn a_compressed_profile_is_never_unpacked() {
+fn a_compressed_profile_is_not_unpacked() {
     // 49 MB of nothing, compressed to some 50 KB: the pixels of a black PNG.
     let black = png(&DynamicImage::new_luma8(7_000, 7_000));
     let mut profile = b"bomb\0\0".to_vec();
@@ -170,12 +170,11 @@ fn a_compressed_profile_is_never_unpacked() {
     let good = png(&look(&photo("chelsea.png")).crop_imm(0, 0, 40, 40));
     let bomb = insert_chunk(&good, &png_chunk(*b"iCCP", &profile));
 
-    let (expected, output) = (resize(&good, &SMALL).unwrap(), resize(&bomb, &SMALL).unwrap());
-    assert_eq!(output.bytes, expected.bytes);
-    let unpacking = resize(&black, &SMALL).unwrap().measures.cpu_micros.get();
-    let spent = output.measures.cpu_micros.get();
-    eprintln!("{spent} {unpacking} {}", expected.measures.cpu_micros);
-    assert!(spent * 4 < unpacking, "{spent} µs, where unpacking takes {unpacking} µs");
+    assert_eq!(resize(&bomb, &SMALL).unwrap().bytes, resize(&good, &SMALL).unwrap().bytes);
+    // Unpacking all of it would cost some 30,000 µs.
+    let cost = |input| (0..5).map(|_| resize(input, &SMALL).unwrap().measures.cpu_micros.get()).min().unwrap();
+    let (spent, usual) = (cost(&bomb), cost(&good));
+    assert!(spent < usual + 2_000, "{spent} µs, where {usual} µs are usual");
 }
 
 #[test]

@@ -1,0 +1,45 @@
+//! Two aggregators that both think a partition theirs: the group's assignment is bypassed.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use contract::footer::Clock;
+use contract::layout::Topic;
+use system_tests::harness::{Process, System, Topics};
+
+use crate::{PATIENCE, mixture};
+
+const BATCHES: usize = 25;
+const OWN: &str = "resize.requests:0,usage.events:0";
+
+#[tokio::test]
+async fn two_writers_of_one_partition_keep_its_chain_whole() -> Result<()> {
+    let system = System::in_files(Topics::kafka(1, Clock::Broker).await?, "two-writers")?;
+    let mut publisher = system.publisher()?;
+    let _worker = system.worker()?.spawn_ready().await?;
+    // Different lingers, so that their segments end at different records.
+    let mut writers = Vec::new();
+    for linger in ["150ms", "230ms"] {
+        writers.push(system.aggregator_lingering(linger)?.args(["--own", OWN]).spawn_ready().await?);
+    }
+    for _ in 0..BATCHES {
+        let work = mixture::tiny_requests(&mut publisher, 4).await?;
+        publisher.publish(work).await?;
+        tokio::time::sleep(Duration::from_millis(120)).await;
+    }
+    let logs = |writers: &[Process]| writers.iter().map(Process::log_tail).collect::<String>();
+    let landed = system.answered(&publisher.ledger, PATIENCE).await.with_context(|| logs(&writers))?;
+    let counts = publisher.ledger.check(&landed)?;
+    assert_eq!((counts.done, counts.duplicates), (BATCHES * 4, 0));
+
+    let lost: usize = writers.iter().map(|writer| writer.log().matches("another writer was first").count()).sum();
+    assert!(lost > 0, "the two never met: {}", logs(&writers));
+    for writer in &mut writers {
+        let Some((status, problems)) = writer.readyz().await? else { continue };
+        let contended = problems.contains("segments in a row were lost to another writer");
+        assert!(status == 200 || contended, "{status} {problems}");
+    }
+    let landed_by = |topic| landed.chain(topic, 0).map_or(0, |chain| chain.segments.len());
+    assert!(landed_by(Topic::Requests) > 3, "too few segments to meet over");
+    Ok(())
+}
