@@ -72,14 +72,14 @@ async fn play(cli: &Cli) -> Result<()> {
 
     step("Requests: published, resized, metered, landed");
     let mut publisher = system.publisher()?;
-    plan.publish_first(&mut publisher).await?;
+    plan.publish_few(&system, &mut publisher).await?;
+    plan.publish_many(&mut publisher).await?;
     with_progress("answered and landed", &publisher.ledger, &system, 0.25, ANSWERED_WITHIN).await?;
     let victim = workers.remove(0);
     let id = victim.id();
     victim.kill()?;
     done(format!("worker {id} killed with SIGKILL in the middle of its work; another is started"));
     workers.push(system.worker()?.spawn()?);
-    plan.publish_rest(&system, &mut publisher).await?;
     let landed = with_progress("answered and landed", &publisher.ledger, &system, 1.0, ANSWERED_WITHIN).await?;
     let counts = publisher.ledger.check(&landed)?;
     check_results(&system.store, &publisher.ledger).await?;

@@ -11,7 +11,7 @@ use super::say::done;
 use super::within;
 use crate::harness::{Photo, Planned, Publisher, System, wait_for};
 
-const SIZES: [(u32, u32); 3] = [(64, 64), (320, 240), (800, 600)];
+const SIZES: [(u32, u32); 5] = [(64, 64), (160, 120), (320, 240), (480, 480), (800, 600)];
 const FORMATS: [OutputFormat; 3] = [OutputFormat::Jpeg, OutputFormat::Webp, OutputFormat::Png];
 
 /// The three plans of the demo's price book; how each is priced is computed independently in `bills.rs`.
@@ -103,12 +103,7 @@ impl Plan {
 
     /// Every photograph, size and format for every customer, spread over the month to its last millisecond, and some
     /// in the month after; a few of them twice, one id with two bodies, one corrupt, one without its source, one unreadable.
-    pub(super) async fn publish_first(&self, publisher: &mut Publisher) -> Result<()> {
-        for (customer_id, _) in &self.customers {
-            for photo in &self.photos {
-                publisher.upload(customer_id, photo).await?;
-            }
-        }
+    pub(super) async fn publish_many(&self, publisher: &mut Publisher) -> Result<()> {
         let mut planned = self.main(publisher)?;
         let twice: Vec<Planned> = planned.iter().step_by(29).cloned().collect();
         done(format!("{} requests, {} of them twice", planned.len(), twice.len()));
@@ -120,8 +115,13 @@ impl Plan {
         publisher.publish(planned).await
     }
 
-    /// What needs the first part to have happened: a source that comes late, a retry after a lost answer.
-    pub(super) async fn publish_rest(&self, system: &System, publisher: &mut Publisher) -> Result<()> {
+    /// Uploads the photographs. Then a source that comes late, and a retry after a lost answer.
+    pub(super) async fn publish_few(&self, system: &System, publisher: &mut Publisher) -> Result<()> {
+        for (customer_id, _) in &self.customers {
+            for photo in &self.photos {
+                publisher.upload(customer_id, photo).await?;
+            }
+        }
         let (customer_id, photo) = self.first()?;
         // One more byte makes other content, which nobody has uploaded yet.
         let late = Photo::new("late", [photo.bytes.as_ref(), b"\n"].concat())?;
