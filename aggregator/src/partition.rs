@@ -196,3 +196,6 @@ impl State {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

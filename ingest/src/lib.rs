@@ -41,7 +41,10 @@ enum Command {
     /// Add a version of a customer's account, or list what the log holds
     #[command(subcommand)]
     Accounts(accounts::Command),
-    /// Ask for images to be resized
+    /// Ask for images to be resized: one request per file, size and format
+    ///
+    /// Each request gets an id, which a journal keeps before anything is sent. However a run ends, the same command
+    /// with its journal goes on from there, and nothing is done or billed twice.
     Publish(Box<publish::Args>),
 }
 

@@ -40,6 +40,11 @@ pub(crate) fn extents(consumer: &Consumer, topic: Topic) -> Result<Vec<(i64, i64
     (0..consumer.partition_count(topic)?).map(|partition| consumer.watermarks(Partition { topic, partition })).collect()
 }
 
+/// An error, and soon, if Kafka does not answer or has no such topic.
+pub(crate) fn check(settings: &Settings, topic: Topic) -> Result<(), LogError> {
+    Consumer::read_all(settings, &[topic], Reset::Earliest, Arc::new(Nothing)).map(drop)
+}
+
 /// Where each partition ends now.
 pub(crate) fn ends(settings: &Settings, topic: Topic) -> Result<Vec<i64>, LogError> {
     let consumer = Consumer::read_all(settings, &[topic], Reset::Earliest, Arc::new(Nothing))?;

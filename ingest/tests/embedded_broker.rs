@@ -386,6 +386,8 @@ fn a_mistake_is_one_line_that_names_it_and_leaves_no_journal() {
         let error = bench.fails(2, &format!("publish --customer acme {flags}"));
         assert!(error.contains(complaint), "{flags} gave {error}");
     }
+    let away = bench.fails(1, "publish --customer acme --size 9x9 --topic-prefix none- a.jpg");
+    assert!(away.contains("none-resize.requests; was it made by `ingest topics create`?"), "{away}");
     assert!(bench.requests().is_empty());
     assert!(!names(bench.folder.path()).iter().any(|name| name.contains("pixtoll-publish")));
 }

@@ -229,7 +229,7 @@ impl Consumer {
     pub fn poll(&self, timeout: Duration) -> Option<Result<Polled<'_>, LogError>> {
         match self.inner.poll(timeout)? {
             Ok(message) => Some(self.polled(message)),
-            Err(error) => self.poll_error(error).map(Err),
+            Err(error) => poll_error(error).map(Err),
         }
     }
 
@@ -238,9 +238,10 @@ impl Consumer {
         let topic = settings
             .parse_topic(message.topic())
             .ok_or_else(|| LogError::ForeignTopic(message.topic().to_owned()))?;
-        let appended_at = match (message.timestamp(), settings.clock) {
-            (Timestamp::LogAppendTime(millis), _) | (Timestamp::CreateTime(millis), Clock::Producers) => millis,
-            _ => return Err(LogError::ProducerTimes { topic: message.topic().to_owned() }),
+        let ((Timestamp::LogAppendTime(appended_at), _) | (Timestamp::CreateTime(appended_at), Clock::Producers)) =
+            (message.timestamp(), settings.clock)
+        else {
+            return Err(LogError::ProducerTimes { topic: message.topic().to_owned() });
         };
         Ok(Polled {
             at: Partition { topic, partition: message.partition() },
@@ -248,23 +249,6 @@ impl Consumer {
             appended_at: BrokerTime::from_millis(appended_at),
             message,
         })
-    }
-
-    fn poll_error(&self, error: KafkaError) -> Option<LogError> {
-        match error.rdkafka_error_code()? {
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Some(LogError::OffsetOutOfRange),
-            RDKafkaErrorCode::Fatal
-            | RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed => {
-                Some(LogError::Kafka { what: "cannot read the log".to_owned(), error })
-            }
-            _ => {
-                tracing::warn!(%error, "reading; librdkafka tries again");
-                None
-            }
-        }
     }
 
     /// Moves to another offset of a partition that is assigned.
@@ -326,6 +310,24 @@ impl Consumer {
             if self.inner.assignment().is_ok_and(|list| list.count() == 0) {
                 break;
             }
+        }
+    }
+}
+
+/// What the reader has to deal with; `None` for what librdkafka deals with itself.
+fn poll_error(error: KafkaError) -> Option<LogError> {
+    match error.rdkafka_error_code()? {
+        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Some(LogError::OffsetOutOfRange),
+        RDKafkaErrorCode::Fatal
+        | RDKafkaErrorCode::UnknownTopicOrPartition
+        | RDKafkaErrorCode::UnknownTopic
+        | RDKafkaErrorCode::TopicAuthorizationFailed
+        | RDKafkaErrorCode::GroupAuthorizationFailed => {
+            Some(LogError::Kafka { what: "cannot read the log".to_owned(), error })
+        }
+        _ => {
+            tracing::warn!(%error, "reading; librdkafka tries again");
+            None
         }
     }
 }

@@ -59,7 +59,9 @@ mod tests {
         ) {
             let offsets: Vec<i64> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
             let mut tracker = OffsetTracker::default();
-            offsets.iter().for_each(|offset| tracker.take(*offset));
+            for offset in &offsets {
+                tracker.take(*offset);
+            }
             let mut done = std::collections::BTreeSet::new();
             let mut committed = None;
             for index in order {

@@ -39,9 +39,6 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct AddArgs {
-    #[command(flatten)]
-    kafka: KafkaArgs,
-
     /// The customer: 3 to 64 of a-z 0-9 _ -, and nothing personal
     #[arg(long, value_name = "ID")]
     customer: CustomerId,
@@ -77,13 +74,13 @@ pub(crate) struct AddArgs {
     /// Answer in JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    kafka: KafkaArgs,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
-    #[command(flatten)]
-    kafka: KafkaArgs,
-
     /// Only this customer
     #[arg(long, value_name = "ID")]
     customer: Option<CustomerId>,
@@ -95,6 +92,9 @@ pub(crate) struct ListArgs {
     /// Answer in JSON, one line per version
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    kafka: KafkaArgs,
 }
 
 #[derive(Debug)]

@@ -13,8 +13,6 @@ use service::flags::StoreArgs;
 
 use super::size::Size;
 
-/// One request per file, size and format. Each gets an id, which a journal keeps before anything is sent: the same
-/// command with that journal goes on where this one ended, and nothing is done or billed twice.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(after_help = "\
@@ -25,11 +23,6 @@ Examples:
 
 On stdout, by tabs: id, file, size, format; with --wait then id, outcome, file, and the saved image or the reason.")]
 pub(crate) struct Args {
-    #[command(flatten)]
-    kafka: KafkaArgs,
-    #[command(flatten)]
-    store: StoreArgs,
-
     /// Whose requests these are
     #[arg(long, env = "PIXTOLL_CUSTOMER", value_name = "ID")]
     customer: CustomerId,
@@ -89,6 +82,11 @@ pub(crate) struct Args {
     /// Development only, with --producer-times: mint the ids and stamp the records with this time
     #[arg(long, hide = true, value_name = "TIME")]
     as_of: Option<BrokerTime>,
+
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    kafka: KafkaArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

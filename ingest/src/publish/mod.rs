@@ -89,6 +89,8 @@ impl Run {
         if let Some(Wait { out, .. }) = &config.wait {
             std::fs::create_dir_all(out).map_err(|e| BadUsage(format!("--out {}: {e}", out.display())))?;
         }
+        let kafka = config.kafka.clone();
+        spawn_blocking(move || reading::check(&kafka, Topic::Requests)).await.context("the reading thread")??;
         let producer = Producer::new(&config.kafka)?;
         let screen = Screen::new(config.json);
         let journal = open_journal(&config, &items).await?;

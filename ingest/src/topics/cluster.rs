@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{anyhow, bail};
 use log::Settings;
 use rdkafka::admin::{
     AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
@@ -29,13 +29,13 @@ impl Cluster {
     pub(crate) fn connect(kafka: &Settings) -> anyhow::Result<Self> {
         let config = kafka.client(&[]);
         let brokers = config.get("bootstrap.servers").unwrap_or_default().to_owned();
-        Ok(Self { admin: config.create().context("cannot create a Kafka client")?, brokers })
+        Ok(Self { admin: config.create()?, brokers })
     }
 
     /// Those of `wanted` that are there. Asks for all topics, since asking for one by name can create it.
     pub(crate) async fn find(&self, wanted: &[Wanted]) -> anyhow::Result<BTreeMap<String, Found>> {
         let metadata = self.admin.inner().fetch_metadata(None, METADATA_TIMEOUT);
-        let metadata = metadata.with_context(|| format!("no answer from Kafka at {}", self.brokers))?;
+        let metadata = metadata.map_err(|why| anyhow!("no answer from Kafka at {}: {why}", self.brokers))?;
         let mut found = BTreeMap::new();
         for topic in metadata.topics().iter().filter(|topic| wanted.iter().any(|w| w.name == topic.name())) {
             let copies = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
@@ -52,9 +52,9 @@ impl Cluster {
             return Ok(());
         }
         let topics: Vec<_> = found.keys().map(|name| ResourceSpecifier::Topic(name)).collect();
-        let answers = self.admin.describe_configs(&topics, &options()).await.context("cannot read the settings")?;
-        for answer in answers {
-            let resource = answer.context("cannot read a topic's settings")?;
+        let failed = |why: &dyn std::fmt::Display| anyhow!("cannot read the topics' settings: {why}");
+        for answer in self.admin.describe_configs(&topics, &options()).await.map_err(|why| failed(&why))? {
+            let resource = answer.map_err(|why| failed(&why))?;
             let OwnedResourceSpecifier::Topic(name) = resource.specifier else { continue };
             let Some(found) = found.get_mut(&name) else { continue };
             found.settings.extend(resource.entries.into_iter().filter_map(|e| Some((e.name, e.value?))));
@@ -74,7 +74,8 @@ impl Cluster {
             })
             .collect();
         let mut created = Vec::new();
-        for answer in self.admin.create_topics(&new, &options()).await.context("cannot create the topics")? {
+        let answers = self.admin.create_topics(&new, &options()).await;
+        for answer in answers.map_err(|why| anyhow!("cannot create the topics: {why}"))? {
             match answer {
                 Ok(name) => created.push(name),
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}

@@ -41,9 +41,6 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    kafka: KafkaArgs,
-
     /// Partitions of each topic: the most workers that share one
     #[arg(long, env = "PIXTOLL_PARTITIONS", value_name = "N", default_value = "6", value_parser = clap::value_parser!(i32).range(1..=10_000))]
     partitions: i32,
@@ -79,6 +76,9 @@ pub(crate) struct Args {
     /// Answer in JSON, one line per topic
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    kafka: KafkaArgs,
 }
 
 /// Milliseconds; -1 is for ever, as Kafka has it.

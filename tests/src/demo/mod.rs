@@ -60,7 +60,7 @@ async fn play(cli: &Cli) -> Result<()> {
     let month = month_to_close().context("the clock of this machine is out of range")?;
 
     step("An embedded broker, five topics, three accounts");
-    let topics = Topics::embedded(PARTITIONS).await?;
+    let topics = Topics::embedded(PARTITIONS)?;
     let system = System::new(topics, path(&data.join("store"))?, &logs(&data)?)?;
     done("development flag on: the embedded broker has no clock of its own, so producers' times are taken");
     let plan = Plan::new(month, photos);

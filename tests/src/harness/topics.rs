@@ -4,15 +4,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use contract::footer::Clock;
 use contract::layout::Topic;
 use log::{KafkaArgs, Settings};
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::{Launch, bin, wait_for};
 
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -29,6 +31,7 @@ enum Broker {
 pub struct Topics {
     broker: Broker,
     prefix: String,
+    partitions: i32,
     clock: Clock,
 }
 
@@ -47,21 +50,19 @@ impl Topics {
             .context("PIXTOLL_TEST_BROKERS is not set: run it through `make test`, which starts the servers")?;
         let (now, turn) = (service::clock::now().as_millis(), NEXT.fetch_add(1, Ordering::Relaxed));
         let prefix = format!("t{now}-{}-{turn}-", std::process::id());
-        let topics = Self { broker: Broker::Kafka(brokers), prefix, clock };
-        for topic in Topic::ALL {
-            topics.create(topic, partitions).await?;
-        }
+        let topics = Self { broker: Broker::Kafka(brokers), prefix, partitions, clock };
+        topics.create_missing().await?;
         Ok(topics)
     }
 
     /// A broker in this process. It has no append time and keeps 5 MB of each partition.
-    pub async fn embedded(partitions: i32) -> Result<Self> {
+    pub fn embedded(partitions: i32) -> Result<Self> {
         let cluster = MockCluster::new(1)?;
-        let topics = Self { broker: Broker::Embedded(cluster), prefix: String::new(), clock: Clock::Producers };
         for topic in Topic::ALL {
-            topics.create(topic, partitions).await?;
+            cluster.create_topic(topic.name(), partitions, 1)?;
         }
-        Ok(topics)
+        let broker = Broker::Embedded(cluster);
+        Ok(Self { broker, prefix: String::new(), partitions, clock: Clock::Producers })
     }
 
     pub fn brokers(&self) -> String {
@@ -106,45 +107,45 @@ impl Topics {
         flags
     }
 
-    pub async fn create(&self, topic: Topic, partitions: i32) -> Result<()> {
-        let name = self.name(topic);
-        if let Broker::Embedded(cluster) = &self.broker {
-            return Ok(cluster.create_topic(&name, partitions, 1)?);
+    /// Creates those that are missing, by `ingest topics create`.
+    pub async fn create_missing(&self) -> Result<()> {
+        // Of what it logs, all that matters is in its error.
+        let mut create = Launch::new("ingest topics create", bin("ingest")?, "/dev/null".into());
+        create = create.args(["topics", "create", "--replication", "1", "--min-isr", "1"]);
+        create = create.args(["--partitions", &self.partitions.to_string(), "--max-record-bytes", LARGEST_RECORD]);
+        if self.clock == Clock::Producers {
+            let kept = ["--request-retention", "--usage-retention", "--dead-letter-retention"];
+            create = create.args(kept.iter().flat_map(|retention| [*retention, "forever"]));
         }
-        let (times, retention_ms) = match self.clock {
-            Clock::Broker => ("LogAppendTime", "604800000"),
-            Clock::Producers => ("CreateTime", "-1"),
-        };
-        let cleanup = if matches!(topic, Topic::Accounts | Topic::Totals) { "compact" } else { "delete" };
-        let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1))
-            .set("message.timestamp.type", times)
-            .set("retention.ms", retention_ms)
-            .set("cleanup.policy", cleanup)
-            .set("min.compaction.lag.ms", "604800000")
-            .set("max.message.bytes", LARGEST_RECORD);
-        let made =
-            self.admin()?.create_topics([&new], &AdminOptions::new().request_timeout(Some(ADMIN_TIMEOUT))).await?;
-        ensure!(made.iter().all(Result::is_ok), "cannot create {name}: {made:?}");
-        Ok(())
+        create.args(self.flags()).finish().await?.ok().map(drop)
     }
 
     /// Deletes a topic and waits until the broker has forgotten it.
     pub async fn delete(&self, topic: Topic) -> Result<()> {
-        let name = self.name(topic);
-        if matches!(self.broker, Broker::Embedded(_)) {
-            bail!("the embedded broker can't delete topics");
-        }
-        let admin = self.admin()?;
-        let deleted = admin.delete_topics(&[&name], &AdminOptions::new().request_timeout(Some(ADMIN_TIMEOUT))).await?;
+        let (name, admin) = (self.name(topic), self.admin()?);
+        let deleted = admin.delete_topics(&[&name], &admin_options()).await?;
         ensure!(deleted.iter().all(Result::is_ok), "cannot delete {name}: {deleted:?}");
-        super::wait_for("a topic to be gone", ADMIN_TIMEOUT, async || {
+        wait_for("a topic to be gone", ADMIN_TIMEOUT, async || {
             let metadata = admin.inner().fetch_metadata(None, ADMIN_TIMEOUT)?;
             Ok((!metadata.topics().iter().any(|topic| topic.name() == name)).then_some(()))
         })
         .await
     }
 
+    /// Deletes the records of a partition below an offset, as retention would.
+    pub async fn expire(&self, topic: Topic, partition: i32, below: i64) -> Result<()> {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(&self.name(topic), partition, Offset::Offset(below))?;
+        let left = self.admin()?.delete_records(&offsets, &admin_options()).await?;
+        left.elements().iter().try_for_each(|partition| Ok(partition.error()?))
+    }
+
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
+        ensure!(matches!(self.broker, Broker::Kafka(_)), "the embedded broker has no such thing");
         Ok(ClientConfig::new().set("bootstrap.servers", self.brokers()).create()?)
     }
+}
+
+fn admin_options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ADMIN_TIMEOUT)).operation_timeout(Some(ADMIN_TIMEOUT))
 }

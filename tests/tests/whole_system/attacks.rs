@@ -1,15 +1,16 @@
 //! Attacks of the design, by their numbers there.
 
-use std::time::Duration;
+use std::ops::Range;
 
 use anyhow::{Context, Result};
-use contract::AccountVersion;
+use contract::account::Limits;
 use contract::footer::Clock;
 use contract::layout::Topic;
 use contract::request::Resize;
 use contract::usage::Reason;
-use rustix::process::Signal;
-use system_tests::harness::{Planned, Publisher, System, Topics, check_results, wait_for};
+use contract::{AccountVersion, Record};
+use segments::Chain;
+use system_tests::harness::{Landed, Planned, Process, Publisher, System, Topics, check_results, wait_for};
 
 use crate::mixture::{resize, tiny, tiny_requests};
 use crate::{PATIENCE, customer, now};
@@ -61,7 +62,7 @@ async fn one_id_with_a_thousand_bodies() -> Result<()> {
     check_results(&system.store, &publisher.ledger).await
 }
 
-async fn accounts(publisher: &mut Publisher, versions: std::ops::Range<u32>) -> Result<()> {
+async fn accounts(publisher: &mut Publisher, versions: Range<u32>) -> Result<()> {
     for version in versions {
         let account = AccountVersion {
             customer_id: customer("acme")?,
@@ -71,63 +72,99 @@ async fn accounts(publisher: &mut Publisher, versions: std::ops::Range<u32>) -> 
             currency: "EUR".parse().map_err(anyhow::Error::msg)?,
             home_region: "local".parse()?,
             api_keys: Vec::new(),
-            limits: Default::default(),
+            limits: Limits::default(),
         };
         publisher.account(&account, None).await?;
     }
     Ok(())
 }
 
-/// 5: topics deleted and made anew, one grown past its old head, one not; and one whose head has expired. Each is a
-/// hole that is named and not passed; the other partitions go on.
+/// Waits until /readyz names all of `problems`.
+async fn reported(aggregator: &mut Process, problems: &[String]) -> Result<()> {
+    let mut found = String::new();
+    let ask = async || {
+        let Some((status, body)) = aggregator.readyz().await? else { return Ok(None) };
+        found = body;
+        anyhow::Ok((status == 503 && problems.iter().all(|problem| found.contains(problem))).then_some(()))
+    };
+    let all = wait_for("the holes to be reported", PATIENCE, ask).await;
+    all.with_context(|| format!("{problems:?} should be in {found:?}"))
+}
+
+/// 5: topics made anew, one grown past its old head, one not; and one whose head has expired. Each is a hole that is
+/// named and not passed; the other partitions go on.
 #[tokio::test]
 async fn a_topic_that_is_not_what_it_was() -> Result<()> {
     let system = System::in_files(Topics::kafka(1, Clock::Broker).await?, "attack-5")?;
     let mut publisher = system.publisher()?;
-    let aggregator = system.aggregator()?.spawn_ready().await?;
-    let worker = system.worker()?.spawn_ready().await?;
+    let running = [system.worker()?.spawn()?, system.aggregator()?.spawn()?];
     let work = tiny_requests(&mut publisher, 10).await?;
     publisher.publish(work).await?;
+    let nonsense = Record { key: None, headers: Vec::new(), payload: None };
+    publisher.publish(vec![Planned::undecodable(nonsense, "missing_key"); 3]).await?;
     accounts(&mut publisher, 1..6).await?;
     system.answered(&publisher.ledger, PATIENCE).await?;
-    worker.stop(Duration::from_secs(20)).await?;
-    aggregator.stop(Duration::from_secs(20)).await?;
-    let before = system.landed().await?;
-
-    let heads = |topic| before.chain(topic, 0).and_then(|c| c.head()).map(|h| h.footer.last).context("not landed");
-    let (requests, accounts_head) = (heads(Topic::Requests)?, heads(Topic::Accounts)?);
-    for topic in [Topic::Requests, Topic::Accounts] {
-        system.topics.delete(topic).await?;
-        system.topics.create(topic, 1).await?;
+    for process in running {
+        process.stop(PATIENCE).await?;
     }
+    let before = system.landed().await?;
+    let head = |topic| before.chain(topic, 0).and_then(Chain::head).map(|head| head.footer.last).context("not landed");
+    let (requests, accounts_head, letters) =
+        (head(Topic::Requests)?, head(Topic::Accounts)?, head(Topic::DeadLetters)?);
+
+    system.topics.delete(Topic::Requests).await?;
+    system.topics.delete(Topic::Accounts).await?;
+    system.topics.create_missing().await?;
+    system.topics.expire(Topic::DeadLetters, 0, letters + 1).await?;
     let mut publisher = system.publisher()?;
-    let grown = usize::try_from(requests)? + 10;
-    let work = tiny_requests(&mut publisher, grown).await?;
+    let work = tiny_requests(&mut publisher, usize::try_from(requests)? + 10).await?;
     publisher.publish(work).await?;
 
     let mut aggregator = system.aggregator()?.spawn()?;
-    let expected = [
-        format!("hole: offset {requests} was landed last, and the log now holds another record there"),
-        format!("hole: landed up to offset {accounts_head}, but the log ends at"),
+    let holes = [
+        format!(
+            "\"resize.requests/0\":\"hole: offset {requests} was landed last, and the log now holds another record"
+        ),
+        format!("\"accounts/0\":\"hole: landed up to offset {accounts_head}, but the log ends at 0"),
+        format!("\"resize.dead-letters/0\":\"hole: offsets [{letters}, {}) are no longer in the log", letters + 1),
     ];
-    let problems = wait_for("the holes to be reported", PATIENCE, async || {
-        let Some((status, problems)) = aggregator.readyz().await? else { return Ok(None) };
-        Ok((status == 503 && expected.iter().all(|part| problems.contains(part))).then_some(problems))
-    });
-    let problems = problems.await.with_context(|| aggregator.log_tail())?;
-    assert!(problems.contains("resize.requests/0") && problems.contains("accounts/0"), "{problems}");
+    reported(&mut aggregator, &holes).await?;
 
-    let usage = |landed: &system_tests::harness::Landed| landed.usage.len();
-    let answered = usage(&before);
-    let worker = system.worker()?.spawn()?;
-    wait_for("the other partitions to go on", PATIENCE, async || {
-        Ok((usage(&system.landed().await?) > answered).then_some(()))
-    })
-    .await?;
-    drop(worker);
+    let _worker = system.worker()?.spawn()?;
+    let more = async || Ok((system.landed().await?.usage.len() > before.usage.len()).then_some(()));
+    wait_for("the other partitions to go on", PATIENCE, more).await?;
+    reported(&mut aggregator, &holes).await?;
     let after = system.landed().await?;
-    assert_eq!(after.requests.len(), before.requests.len(), "landed over a hole");
-    assert_eq!(after.accounts.len(), before.accounts.len(), "landed over a hole");
-    aggregator.signal(Signal::TERM)?;
+    let over_holes = |landed: &Landed| (landed.requests.len(), landed.accounts.len(), landed.dead_letters.len());
+    assert_eq!(over_holes(&after), over_holes(&before), "landed over a hole");
+    Ok(())
+}
+
+/// 5, while the aggregator runs: it may end or stop at the hole, but it lands nothing of the new topic.
+#[tokio::test]
+async fn a_topic_made_anew_under_a_running_aggregator() -> Result<()> {
+    let system = System::in_files(Topics::kafka(1, Clock::Broker).await?, "attack-5-running")?;
+    let mut publisher = system.publisher()?;
+    let mut aggregator = system.aggregator()?.spawn()?;
+    let work = tiny_requests(&mut publisher, 10).await?;
+    publisher.publish(work).await?;
+    let landed = async || Ok(Some(system.landed().await?).filter(|landed| landed.requests.len() == 10));
+    let before = wait_for("the requests to be landed", PATIENCE, landed).await?;
+
+    system.topics.delete(Topic::Requests).await?;
+    system.topics.create_missing().await?;
+    let mut publisher = system.publisher()?;
+    let work = tiny_requests(&mut publisher, 30).await?;
+    publisher.publish(work).await?;
+
+    let stopped = async || {
+        let ended = !aggregator.is_alive()?;
+        let hole = !ended && aggregator.readyz().await?.is_some_and(|(_, body)| body.contains("resize.requests/0"));
+        Ok((ended || hole).then_some(()))
+    };
+    let stopped = wait_for("the aggregator to notice", PATIENCE, stopped).await;
+    stopped.with_context(|| aggregator.log_tail())?;
+    let after = system.landed().await?;
+    assert_eq!(after.requests.len(), before.requests.len(), "landed over a hole{}", aggregator.log_tail());
     Ok(())
 }

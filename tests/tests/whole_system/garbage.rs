@@ -154,3 +154,21 @@ async fn ids_too_old_or_from_the_future_are_rejected() -> Result<()> {
     assert!(units.contains(&out_of_range) || units.iter().any(|unit| unit.starts_with("out-of-range-")), "{units:?}");
     Ok(())
 }
+
+/// The broker's clock decides a bill's month, so topics without it are refused.
+#[tokio::test]
+async fn producers_times_are_refused_unless_asked_for() -> Result<()> {
+    let system = System::in_files(Topics::kafka(1, Clock::Producers).await?, "producers-times")?;
+    let mut publisher = system.publisher()?;
+    let work = tiny_requests(&mut publisher, 1).await?;
+    publisher.publish(work).await?;
+    for name in ["resize-consumer", "aggregator"] {
+        let flags = system.topics.flags().into_iter().filter(|flag| flag != "--producer-times");
+        let mut process = system.launch(name)?.args(flags).spawn()?;
+        let status = process.ended(PATIENCE).await?;
+        assert_eq!(status.code(), Some(1), "{}", process.log_tail());
+        assert!(process.log().contains("has producers' timestamps, which decide no bill"), "{}", process.log_tail());
+    }
+    assert!(system.landed().await?.usage.is_empty());
+    Ok(())
+}

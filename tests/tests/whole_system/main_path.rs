@@ -23,7 +23,7 @@ async fn on_kafka_with_s3() -> Result<()> {
 
 #[tokio::test]
 async fn on_the_embedded_broker_with_files() -> Result<()> {
-    check(System::in_files(Topics::embedded(PARTITIONS).await?, "main-path-embedded")?, 60).await
+    check(System::in_files(Topics::embedded(PARTITIONS)?, "main-path-embedded")?, 60).await
 }
 
 async fn check(system: System, count: usize) -> Result<()> {

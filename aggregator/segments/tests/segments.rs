@@ -1,0 +1,209 @@
+//! Segments written, read back, chained and broken; and one of each topic that must decode for ever.
+//!
+//! `UPDATE_EXPECT=1` writes the columns' list anew. The sample segments are never rewritten: a new schema version adds some.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
+
+use contract::footer::Clock;
+use contract::layout::Topic;
+use contract::request::{Attempt, Resize, Source};
+use contract::{BrokerTime, DeadLetter, Digest, Record, ResizeRequest, UsageEvent};
+use expect_test::expect_file;
+use segments::{Built, ChainError, Link, Pending, read_chains, read_head, read_rows};
+use store::{Put, Store};
+
+const AT: BrokerTime = BrokerTime::from_millis(1_793_491_199_999);
+
+fn contract_sample(file: &str) -> Record {
+    let path = format!("{}/../../ingest/contract/samples/{file}", env!("CARGO_MANIFEST_DIR"));
+    let sample: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let headers = sample["headers"].as_array().unwrap().iter();
+    Record {
+        key: Some(text(&sample["key"]).into_bytes()),
+        headers: headers.map(|header| (text(&header[0]), Some(text(&header[1]).into_bytes()))).collect(),
+        payload: Some(sample["payload"].to_string().into_bytes()),
+    }
+}
+
+/// One readable record of a topic.
+fn record(topic: Topic) -> Record {
+    contract_sample(match topic {
+        Topic::Requests => "resize.requested.v1.json",
+        Topic::Usage => "conversion.answered.v1.done.json",
+        Topic::DeadLetters => "dead-letter.v1.json",
+        Topic::Accounts | Topic::Totals => "account.changed.v1.json",
+    })
+}
+
+fn junk() -> Record {
+    Record { key: None, headers: Vec::new(), payload: Some(b"junk".to_vec()) }
+}
+
+fn link(topic: Topic, start: i64, previous_sha256: Option<Digest>) -> Link {
+    Link { topic, epoch: 0, partition: 3, partition_count: 6, start, previous_sha256, clock: Clock::Broker }
+}
+
+/// A segment of a readable record, an unreadable one and a tick, from `start` on.
+fn segment(topic: Topic, start: i64, previous_sha256: Option<Digest>) -> Built {
+    let mut pending = Pending::new(topic).unwrap();
+    let tick = contract::tick::record(topic.name(), 3, start + 2);
+    for (offset, record) in (start..).zip([record(topic), junk(), tick]) {
+        let read = pending.push(offset, AT.plus_millis(offset), &record.view()).unwrap();
+        assert_eq!(read.is_err(), offset == start + 1, "{read:?}");
+    }
+    pending.build(&link(topic, start, previous_sha256)).unwrap()
+}
+
+async fn put(store: &Store, built: &Built) -> Digest {
+    assert_eq!(store.create(&built.path, built.bytes.clone()).await.unwrap(), Put::Created);
+    Digest::of(&built.bytes)
+}
+
+#[test]
+fn the_columns_are_those_that_were_published() {
+    let mut text = String::new();
+    for topic in Topic::LANDED {
+        text.push_str(&format!("{}\n", topic.name()));
+        for field in segments::schema(topic).unwrap().fields() {
+            let null = if field.is_nullable() { "" } else { ", never null" };
+            text.push_str(&format!("  {}: {}{null}\n", field.name(), field.data_type()));
+        }
+    }
+    assert_eq!(segments::schema(Topic::Totals), None);
+    expect_file![format!("{}/samples/columns.txt", env!("CARGO_MANIFEST_DIR"))].assert_eq(&text);
+}
+
+/// Segments that were once written: they must be read as what they were.
+#[tokio::test]
+async fn segments_of_version_1_decode_for_ever() {
+    let store = Store::open("memory:///").unwrap();
+    for topic in Topic::LANDED {
+        let file = format!("{}/samples/{}.v1.parquet", env!("CARGO_MANIFEST_DIR"), topic.name());
+        let built = segment(topic, 0, None);
+        if std::env::var_os("WRITE_NEW_SAMPLES").is_some() && !std::path::Path::new(&file).exists() {
+            std::fs::write(&file, &built.bytes).unwrap();
+        }
+        let bytes = std::fs::read(&file).unwrap_or_else(|e| panic!("{file}: {e}"));
+        store.create(&built.path, bytes.into()).await.unwrap();
+        let chains = read_chains(&store, topic).await.unwrap();
+        let [chain] = chains.as_slice() else { panic!("{chains:?}") };
+        let [read] = chain.segments.as_slice() else { panic!("{chain:?}") };
+        assert_eq!(read.footer, built.footer, "{file}");
+        let rows = read_rows(&store, read).await.unwrap();
+        let rows: usize = rows.iter().map(arrow::array::RecordBatch::num_rows).sum();
+        assert_eq!((rows, read.footer.records, read.footer.ticks, read.footer.quarantined), (2, 3, 1, 1));
+    }
+}
+
+#[test]
+fn the_same_records_give_the_same_bytes() {
+    for topic in Topic::LANDED {
+        assert_eq!(segment(topic, 0, None).bytes, segment(topic, 0, None).bytes);
+    }
+}
+
+#[test]
+fn a_segment_of_ticks_alone_is_a_link_without_rows() {
+    let mut pending = Pending::new(Topic::Accounts).unwrap();
+    assert!(pending.build(&link(Topic::Accounts, 0, None)).is_err(), "nothing was pushed");
+    let tick = contract::tick::record("accounts", 3, 7);
+    pending.push(7, AT, &tick.view()).unwrap().unwrap();
+    let footer = pending.build(&link(Topic::Accounts, 5, None)).unwrap().footer;
+    assert_eq!((footer.start, footer.first, footer.next_offset, footer.rows), (5, 7, 8, 0));
+    assert!(pending.push(7, AT, &tick.view()).is_err(), "an offset twice");
+}
+
+#[test]
+fn land_1_a_footer_adds_up_usage_and_counts_id_hours() {
+    let mut pending = Pending::new(Topic::Usage).unwrap();
+    let event = UsageEvent::from_record(&record(Topic::Usage).view()).unwrap();
+    for offset in 0..3 {
+        pending.push(offset, AT, &event.to_record().unwrap().view()).unwrap().unwrap();
+    }
+    let footer = pending.build(&link(Topic::Usage, 0, None)).unwrap().footer;
+    assert_eq!(footer.sums.cpu_micros, 3 * i128::from(event.usage.cpu_micros.get()));
+    assert_eq!(footer.rows_per_id_hour.into_iter().collect::<Vec<_>>(), [(event.id_hour(), 3)]);
+}
+
+#[test]
+fn no_image_and_no_unknown_field_is_landed() {
+    let request = ResizeRequest {
+        customer_id: "acme".parse().unwrap(),
+        request_id: "019a3b5c-7e00-7abc-8def-0123456789ab".parse().unwrap(),
+        source: Source { sha256: Digest::of(b"x"), inline: Some("c2VjcmV0IHBpY3R1cmU=".to_owned()), location: None },
+        resize: Resize { width: Some(1), ..Resize::default() },
+    };
+    let mut record = request.to_record(&Attempt::default()).unwrap();
+    let mut body: serde_json::Value = serde_json::from_slice(record.payload.as_deref().unwrap()).unwrap();
+    body["resize"]["note"] = "personal data".into();
+    record.payload = Some(body.to_string().into_bytes());
+    let mut pending = Pending::new(Topic::Requests).unwrap();
+    pending.push(0, AT, &record.view()).unwrap().unwrap();
+    let bytes = pending.build(&link(Topic::Requests, 0, None)).unwrap().bytes;
+    for hidden in ["c2VjcmV0", "personal"] {
+        assert!(!bytes.windows(hidden.len()).any(|window| window == hidden.as_bytes()), "{hidden}");
+    }
+}
+
+/// Each way in which a chain can be broken, and the word that names it.
+#[tokio::test]
+async fn land_1_a_broken_chain_is_named() {
+    let check = async |second: fn(Digest) -> Built, why: &str| {
+        let store = Store::open("memory:///").unwrap();
+        let first = put(&store, &segment(Topic::Usage, 0, None)).await;
+        put(&store, &second(first)).await;
+        let read = read_chains(&store, Topic::Usage).await;
+        match (read, why) {
+            (Ok(chains), "") => assert_eq!(chains[0].head().unwrap().footer.next_offset, 6),
+            (Err(ChainError::Broken { why: found, .. }), why) => assert!(found.contains(why), "{found}"),
+            (other, why) => panic!("{why}: {other:?}"),
+        }
+    };
+    check(|first| segment(Topic::Usage, 3, Some(first)), "").await;
+    check(|first| segment(Topic::Usage, 4, Some(first)), "it starts at offset 4, the chain ends at 3").await;
+    check(|first| segment(Topic::Usage, 2, Some(first)), "it starts at offset 2, the chain ends at 3").await;
+    check(|_| segment(Topic::Usage, 3, Some(Digest::of(b"another"))), "as the segment before it").await;
+    check(|_| segment(Topic::Usage, 3, None), "it names none as the segment before it").await;
+}
+
+#[tokio::test]
+async fn land_1_a_chain_that_does_not_begin_at_0_is_named() {
+    let store = Store::open("memory:///").unwrap();
+    put(&store, &segment(Topic::Usage, 1, None)).await;
+    assert!(matches!(read_chains(&store, Topic::Usage).await, Err(ChainError::Broken { .. })));
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_the_segment_its_name_says_is_an_error_that_names_it() {
+    let check = async |path: &str, bytes: &[u8]| {
+        let store = Store::open("memory:///").unwrap();
+        store.create(path, bytes.to_vec().into()).await.unwrap();
+        let error = read_chains(&store, Topic::Usage).await.unwrap_err().to_string();
+        assert!(error.contains(path), "{error}");
+    };
+    let good = segment(Topic::Usage, 0, None);
+    let elsewhere = "landing/usage.events/epoch=0/partition=00004/00000000000000000000.parquet";
+    check(elsewhere, &good.bytes).await;
+    check("landing/usage.events/stray", &good.bytes).await;
+    check(&good.path, b"").await;
+    check(&good.path, &good.bytes[..good.bytes.len() / 2]).await;
+}
+
+#[tokio::test]
+async fn the_head_is_the_newest_segment_of_its_partition() {
+    let store = Store::open("memory:///").unwrap();
+    assert!(read_head(&store, Topic::Usage, 3).await.unwrap().is_none());
+    let first = put(&store, &segment(Topic::Usage, 0, None)).await;
+    let second = put(&store, &segment(Topic::Usage, 3, Some(first))).await;
+    assert_eq!(read_head(&store, Topic::Usage, 3).await.unwrap().unwrap().sha256, second);
+    assert!(read_head(&store, Topic::Usage, 4).await.unwrap().is_none());
+    assert!(read_head(&store, Topic::Accounts, 3).await.unwrap().is_none());
+}
+
+#[test]
+fn a_dead_letter_is_landed_with_the_digest_of_what_it_carries() {
+    let letter = DeadLetter::from_record(&record(Topic::DeadLetters).view()).unwrap();
+    let bytes = segment(Topic::DeadLetters, 0, None).bytes;
+    let digest = letter.digest.as_bytes();
+    assert!(bytes.windows(32).any(|window| window == digest), "the digest stands in the file as it is");
+}
