@@ -11,10 +11,13 @@ use service::flags::{CommonArgs, HealthArgs, StoreArgs};
 /// Any number of instances share the partitions. Each goes on from what the store holds, never from what Kafka
 /// remembers. A partition whose log no longer fits what was landed is stopped at, and /readyz says at which offsets.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "\
+#[command(
+    version,
+    after_help = "\
 Examples:
   aggregator --brokers localhost:9092 --store ./data
-  aggregator --store s3://pixtoll --linger 1m --health 127.0.0.1:8081")]
+  aggregator --store s3://pixtoll --linger 1m --health 127.0.0.1:8081"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub common: CommonArgs,

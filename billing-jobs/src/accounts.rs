@@ -34,9 +34,14 @@ impl Accounts {
     pub(crate) async fn read(lake: &Lake) -> anyhow::Result<Self> {
         let (_, batches) = lake.rows(Topic::Accounts, lake.segments(Topic::Accounts)).await?;
         let mut found = Vec::new();
+        // Rows come by epoch, partition and offset. A broker's clock that steps back does not reorder a partition.
+        let mut latest = BTreeMap::new();
         for row in rows(&batches) {
             if row.optional_text("quarantine_reason")?.is_none() {
-                let place = (row.time("append_time")?, row.int64("epoch")?, row.int64("partition")?, row.int64("offset")?);
+                let chain = (row.int64("epoch")?, row.int64("partition")?);
+                let time = latest.entry(chain).or_insert(BrokerTime::from_millis(i64::MIN));
+                *time = row.time("append_time")?.max(*time);
+                let place = (*time, chain, row.int64("offset")?);
                 found.push((place, row.text("customer_id")?.parse::<CustomerId>()?, account(row)?));
             }
         }
@@ -66,9 +71,10 @@ impl Accounts {
             let first = || versions.values().next().filter(|account| account.effective_from < month.end());
             by_start.or_else(first).map(|account| account.version)
         };
-        let billed = self.versions.iter().filter_map(|(customer_id, versions)| {
-            Some((customer_id, versions.get(&state(versions)?)?))
-        });
+        let billed = self
+            .versions
+            .iter()
+            .filter_map(|(customer_id, versions)| Some((customer_id, versions.get(&state(versions)?)?)));
         billed.collect()
     }
 }

@@ -10,13 +10,16 @@ use service::flags::{CommonArgs, StoreArgs};
 ///
 /// Everything is computed from the landed segments up to a cut, and everything that led to a bill is listed beside it.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "\
+#[command(
+    version,
+    after_help = "\
 Closing a month:
   billing-jobs price-book publish prices.toml
   billing-jobs draft --month 2026-10
   billing-jobs show --month 2026-10
   billing-jobs reconcile --month 2026-10
-  billing-jobs finalize --month 2026-10 --operator kim")]
+  billing-jobs finalize --month 2026-10 --operator kim"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub common: CommonArgs,

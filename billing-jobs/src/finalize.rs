@@ -90,7 +90,8 @@ pub(crate) async fn commit(store: &Store, draft: &Draft, decision: &Decision) ->
 fn build(draft: &Draft, last: Option<&StoredRun>, decision: &Decision) -> anyhow::Result<Run> {
     let customers: Vec<CustomerId> = draft.bills.iter().map(|bill| bill.customer_id.clone()).collect();
     let next_invoice = |run: &Run| run.first_invoice_number.checked_add(run.customers.len() as u64);
-    let first_invoice_number = last.map_or(Some(1), |stored| next_invoice(&stored.run)).context("invoice numbers ran out")?;
+    let first_invoice_number =
+        last.map_or(Some(1), |stored| next_invoice(&stored.run)).context("invoice numbers ran out")?;
     Ok(Run {
         version: Version::V1,
         seq: last.map_or(1, |stored| stored.run.seq + 1),

@@ -72,7 +72,7 @@ async fn roll_up(args: MonthArgs) -> anyhow::Result<()> {
     }
     line(format!("{} id-hours of {}, {reused} of them reused", rollups.len(), args.month));
     line(format!(
-        "{} landed = {} billable + {} unbillable + {} duplicates; {} ids with more than one body",
+        "{} landed = {} billable + {} unbillable + {} duplicates; request ids with more than one body: {}",
         figures.landed, figures.billable, figures.unbillable, figures.duplicates, figures.conflicts
     ));
     Ok(())

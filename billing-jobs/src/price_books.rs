@@ -50,7 +50,8 @@ pub(crate) async fn list(store: &Store) -> anyhow::Result<Vec<Published>> {
 pub(crate) async fn for_month(store: &Store, month: Month) -> anyhow::Result<Published> {
     let effective = list(store).await?.into_iter().rev().find(|published| published.book.effective_from <= month);
     effective.ok_or_else(|| {
-        let what = format!("no published price book is effective in {month}; run `billing-jobs price-book publish FILE`");
+        let what =
+            format!("no published price book is effective in {month}; run `billing-jobs price-book publish FILE`");
         BadUsage(what).into()
     })
 }

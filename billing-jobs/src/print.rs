@@ -13,7 +13,8 @@ use crate::reconcile::{Answered, Report};
 
 /// A bar on stderr, drawn only for a person.
 pub(crate) fn progress() -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target =
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(None, target);
     match ProgressStyle::with_template("{spinner} rolling up {msg} [{bar:30}] {pos}/{len}") {
         Ok(style) => bar.with_style(style),
@@ -94,7 +95,7 @@ pub(crate) fn report(report: &Report) {
         check.broken.iter().for_each(|broken| line(format!("{}: {broken}", check.invariant)));
     }
     if report.conflicts > 0 {
-        line(format!("{} request ids were used for more than one body; each body is billed", report.conflicts));
+        line(format!("request ids used for more than one body, each of which is billed: {}", report.conflicts));
     }
 }
 

@@ -100,9 +100,8 @@ async fn log_1(tables: &SessionContext) -> anyhow::Result<(Check, Answered)> {
         let (partition, offset) = (row.int64("partition")?, row.int64("offset")?);
         named.push(format!("request {} at {partition}/{offset} has no answer", uuid(row.text("id")?)));
     }
-    let numbers = format!(
-        "{accepted} accepted = {answered} answered + {dead_lettered} dead-lettered + {unanswered} unanswered"
-    );
+    let numbers =
+        format!("{accepted} accepted = {answered} answered + {dead_lettered} dead-lettered + {unanswered} unanswered");
     let check = Check { invariant: "LOG-1", holds: unanswered == 0, numbers, broken: named };
     Ok((check, Answered { accepted, answered, dead_lettered }))
 }
@@ -148,7 +147,8 @@ fn backwards(chain: &Chain) -> Vec<String> {
 async fn dedup_1(lake: &Lake, draft: &Draft) -> anyhow::Result<Check> {
     let units = rollup::units(&draft.rollups);
     let footers = || lake.segments(Topic::Usage).map(|segment| &segment.footer);
-    let landed: u64 = footers().flat_map(|f| &f.rows_per_id_hour).filter(|(unit, _)| units.contains(unit)).map(|(_, n)| n).sum();
+    let landed: u64 =
+        footers().flat_map(|f| &f.rows_per_id_hour).filter(|(unit, _)| units.contains(unit)).map(|(_, n)| n).sum();
     let quarantined: u64 = footers().map(|footer| footer.quarantined).sum();
     let of_quarantine: Vec<&Segment> = lake.segments(Topic::Usage).filter(|s| s.footer.quarantined > 0).collect();
     let context = session(vec![("landed", lake.rows(Topic::Usage, of_quarantine).await?)])?;

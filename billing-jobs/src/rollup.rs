@@ -81,8 +81,7 @@ pub(crate) async fn roll_up(lake: &Lake, month: Month, progress: &ProgressBar) -
 /// Reuses what stands at the address of these inputs, or computes and stores it. Two at once store the same.
 async fn roll_up_unit(lake: &Lake, id_hour: IdHour, segments: &[&Segment]) -> anyhow::Result<Rollup> {
     let named = segments.iter().map(|segment| (segment.path.as_str(), segment.sha256)).collect();
-    let inputs =
-        Inputs { rollup_version: ROLLUP_VERSION, lake: lake.region.as_str(), id_hour, segments: named };
+    let inputs = Inputs { rollup_version: ROLLUP_VERSION, lake: lake.region.as_str(), id_hour, segments: named };
     let inputs_sha256 = Digest::of(&to_canonical_json(&inputs)?);
     let path = layout::rollup(&id_hour, &inputs_sha256);
     let (bytes, reused) = match lake.store.get(&path).await? {

@@ -28,7 +28,8 @@ const COLUMNS: [Column; 13] = [
 ];
 
 pub(crate) fn bills(bills: &[Bill]) -> anyhow::Result<Bytes> {
-    let lines: Vec<(&Bill, &Line)> = bills.iter().flat_map(|bill| bill.lines.iter().map(move |line| (bill, line))).collect();
+    let lines: Vec<(&Bill, &Line)> =
+        bills.iter().flat_map(|bill| bill.lines.iter().map(move |line| (bill, line))).collect();
     let columns = COLUMNS.map(|(name, value)| {
         let values: StringArray = lines.iter().map(|(bill, line)| value(bill, line)).collect();
         (name, Arc::new(values) as ArrayRef, true)

@@ -251,17 +251,16 @@ async fn answer_all(bench: &Bench, found: &[Found]) {
         let source =
             store.get(&layout::source(&conversion.customer_id, &received.request.source.sha256)).await.unwrap();
         let source = source.unwrap();
-        let location = layout::result(&conversion);
-        let done = |location: String| Outcome::Done { location, width: 3, height: 2 };
-        let outcome = match source.as_ref() {
-            b"reject" => Outcome::Rejected { reason: Reason::CorruptImage, detail: "no\nimage".to_owned() },
-            b"escape" => done("../../etc/passwd".to_owned()),
-            b"silent" => continue,
-            _ => {
-                let image = format!("{:?} of {}", resize.format, text(&source));
-                store.create(&location, image.into()).await.unwrap();
-                done(location)
+        let mut location = layout::result(&conversion);
+        let outcome = if source == "reject" {
+            Outcome::Rejected { reason: Reason::CorruptImage, detail: "no\nimage".to_owned() }
+        } else {
+            let image = format!("{:?} of {}", resize.format, text(&source));
+            store.create(&location, image.into()).await.unwrap();
+            if source == "escape" {
+                location = String::from("../../etc/passwd");
             }
+            Outcome::Done { location, width: 3, height: 2 }
         };
         let event = UsageEvent {
             customer_id: conversion.customer_id,
@@ -329,6 +328,7 @@ async fn wait_saves_what_was_done_and_says_why_the_rest_was_not() {
     let of = |file: &str| answers.iter().find(|a| a["file"] == file && a.get("outcome").is_some()).unwrap();
     assert_eq!((&of("reject")["outcome"], &of("reject")["reason"]), (&"rejected".into(), &"corrupt_image".into()));
     assert_eq!(of("escape")["outcome"], "not_saved");
+    assert!(of("escape")["detail"].as_str().unwrap().starts_with("the answer names another place"));
     assert_eq!((&of("good")["outcome"], &of("good")["width"]), (&"done".into(), &3.into()));
     assert_eq!(names(&bench.path("bad")), ["good-9x9.img"]);
 }

@@ -26,7 +26,12 @@ pub(crate) struct Answerer {
 }
 
 pub(crate) enum Work {
-    Request { received: Box<Received>, partition: i32, offset: i64, accepted_at: BrokerTime },
+    Request {
+        received: Box<Received>,
+        partition: i32,
+        offset: i64,
+        accepted_at: BrokerTime,
+    },
     /// A record that could not be read, wrapped.
     DeadLetter(Record),
 }
@@ -100,7 +105,10 @@ impl Answerer {
             (None, None) => self.stored(&layout::source(&received.request.customer_id, &source.sha256)).await?,
         };
         if Digest::of(&bytes) != source.sha256 {
-            return reject(Reason::SourceDigestMismatch, format!("the source is not the one with sha256 {}", source.sha256));
+            return reject(
+                Reason::SourceDigestMismatch,
+                format!("the source is not the one with sha256 {}", source.sha256),
+            );
         }
         Ok(bytes)
     }
@@ -108,7 +116,10 @@ impl Answerer {
     fn inlined(&self, base64: &str) -> Result<Bytes, Stopped> {
         let limit = self.rules.max_inline_bytes;
         if base64.len() as u64 / 4 * 3 > limit.saturating_add(2) {
-            return reject(Reason::InputTooLarge, format!("an inlined image may have {limit} bytes; upload larger ones"));
+            return reject(
+                Reason::InputTooLarge,
+                format!("an inlined image may have {limit} bytes; upload larger ones"),
+            );
         }
         match STANDARD.decode(base64) {
             Ok(bytes) => Ok(bytes.into()),
@@ -139,7 +150,8 @@ impl Answerer {
         let location = layout::result(&received.conversion());
         let bytes = Bytes::from(output.bytes);
         kill_point("before-put");
-        let put = retry("storing a result", || async { Ok(self.store.create(&location, bytes.clone()).await?) }).await?;
+        let put =
+            retry("storing a result", || async { Ok(self.store.create(&location, bytes.clone()).await?) }).await?;
         kill_point("after-put");
         let stored_bytes = match put {
             Put::Created | Put::AlreadySame => bytes.len() as u64,

@@ -17,10 +17,13 @@ use crate::engine::Limits;
 ///
 /// Stateless: any number of instances share the partitions. Killed anywhere, it repeats work and loses none.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "\
+#[command(
+    version,
+    after_help = "\
 Examples:
   resize-consumer --brokers localhost:9092 --store ./data
-  resize-consumer --store s3://pixtoll --threads 8 --health 127.0.0.1:8080")]
+  resize-consumer --store s3://pixtoll --threads 8 --health 127.0.0.1:8080"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub common: CommonArgs,
@@ -98,7 +101,9 @@ impl Cli {
         };
         let max_request_age_ms = i64::try_from(self.max_request_age.as_millis())?;
         if max_request_age_ms > DEFAULT_MAX_REQUEST_AGE_MS {
-            return Err(BadUsage("--max-request-age: 24h is the most, since dedup looks no further back".to_owned()).into());
+            return Err(
+                BadUsage("--max-request-age: 24h is the most, since dedup looks no further back".to_owned()).into()
+            );
         }
         Ok(Config {
             kafka,

@@ -67,12 +67,13 @@ impl Intake<'_> {
         while let Ok(finished) = self.finished.try_recv() {
             self.settle(finished)?;
         }
-        self.commit(CommitMode::Async)?;
+        self.commit(CommitMode::Async);
         self.wait_for_room()?;
         match self.consumer.poll(POLL) {
             None => Ok(()),
             Some(Ok(polled)) => {
-                self.begin(&polled);
+                begin(&self.owned, self.answerer, &self.finish, &polled);
+                self.paused = false; // if it was, a rebalance has lifted the pause
                 Ok(())
             }
             Some(Err(error)) => Err(error.into()),
@@ -101,27 +102,6 @@ impl Intake<'_> {
         Ok(())
     }
 
-    fn begin(&self, polled: &Polled<'_>) {
-        let Some(ticket) = self.owned.take(polled.at, polled.offset) else { return };
-        let record = polled.record();
-        if record.is_tick() {
-            return self.owned.done(ticket);
-        }
-        let (partition, offset, at) = (polled.at.partition, polled.offset, polled.appended_at);
-        let work = match ResizeRequest::from_record(&record) {
-            Ok(received) => Work::Request { received: Box::new(received), partition, offset, accepted_at: at },
-            Err(error) => {
-                tracing::warn!(partition, offset, %error, "undecodable request, to the dead letters");
-                Work::DeadLetter(DeadLetter::wrap(&record, Topic::Requests.name(), partition, offset, at, &error))
-            }
-        };
-        let (answerer, finish) = (Arc::clone(self.answerer), self.finish.clone());
-        Handle::current().spawn(async move {
-            let outcome = answerer.answer(work).await;
-            let _ = finish.send((ticket, outcome)); // the intake is gone only when the process ends
-        });
-    }
-
     /// Trouble that would not pass ends the process; the record stays uncommitted and goes to another.
     fn settle(&self, (ticket, outcome): Finished) -> anyhow::Result<()> {
         outcome.map_err(|e| anyhow::Error::new(e).context(format!("{} offset {}", ticket.at, ticket.offset)))?;
@@ -129,33 +109,53 @@ impl Intake<'_> {
         Ok(())
     }
 
-    fn commit(&mut self, mode: CommitMode) -> anyhow::Result<()> {
+    fn commit(&mut self, mode: CommitMode) {
         if matches!(mode, CommitMode::Async) && self.last_commit.elapsed() < COMMIT_EVERY {
-            return Ok(());
+            return;
         }
         self.last_commit = Instant::now();
         let offsets = self.owned.take_committable();
         if offsets.is_empty() {
-            return Ok(());
+            return;
         }
         kill_point("before-commit");
         if let Err(error) = self.consumer.commit(&offsets, mode) {
             tracing::warn!(%error, "offsets not committed; their records may be answered again");
         }
-        Ok(())
     }
 
     fn drain(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + DRAIN;
         while self.owned.in_flight() > 0 {
-            match self.finished.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(finished) => self.settle(finished)?,
-                Err(_) => {
-                    tracing::warn!(in_flight = self.owned.in_flight(), "not all was finished; it will be done again");
-                    break;
-                }
-            }
+            let Ok(finished) = self.finished.recv_timeout(until.saturating_duration_since(Instant::now())) else {
+                tracing::warn!(in_flight = self.owned.in_flight(), "not all was finished; it will be done again");
+                break;
+            };
+            self.settle(finished)?;
         }
-        self.commit(CommitMode::Sync)
+        self.commit(CommitMode::Sync);
+        Ok(())
     }
+}
+
+/// Hands a record's work out.
+fn begin(owned: &Owned, answerer: &Arc<Answerer>, finish: &Sender<Finished>, polled: &Polled<'_>) {
+    let Some(ticket) = owned.take(polled.at, polled.offset) else { return };
+    let record = polled.record();
+    if record.is_tick() {
+        return owned.done(ticket);
+    }
+    let (partition, offset, at) = (polled.at.partition, polled.offset, polled.appended_at);
+    let work = match ResizeRequest::from_record(&record) {
+        Ok(received) => Work::Request { received: Box::new(received), partition, offset, accepted_at: at },
+        Err(error) => {
+            tracing::warn!(partition, offset, %error, "undecodable request, to the dead letters");
+            Work::DeadLetter(DeadLetter::wrap(&record, Topic::Requests.name(), partition, offset, at, &error))
+        }
+    };
+    let (answerer, finish) = (Arc::clone(answerer), finish.clone());
+    Handle::current().spawn(async move {
+        let outcome = answerer.answer(work).await;
+        let _ = finish.send((ticket, outcome)); // the intake is gone only when the process ends
+    });
 }

@@ -31,15 +31,15 @@ impl Pool {
             let resize = || ENGINE.with_borrow_mut(|engine| engine.resize(&input, &params, &limits));
             let outcome = catch_unwind(AssertUnwindSafe(resize)).unwrap_or_else(|_| {
                 ENGINE.set(Engine::default());
-                Err(failed("the engine panicked"))
+                Err(Box::new(failed("the engine panicked")))
             });
             let _ = answer.send(outcome); // the asker may be gone: its partition was revoked
         });
-        answered.await.unwrap_or_else(|_| Err(failed("the engine gave no answer")))
+        answered.await.unwrap_or_else(|_| Err(Box::new(failed("the engine gave no answer"))))
     }
 }
 
-fn failed(detail: &str) -> Box<Rejection> {
+fn failed(detail: &str) -> Rejection {
     let reason = "engine_failed".parse::<Label>().map_or(Reason::CorruptImage, Reason::Other);
-    Box::new(Rejection { reason, detail: detail.to_owned(), measures: Measures::default() })
+    Rejection { reason, detail: detail.to_owned(), measures: Measures::default() }
 }

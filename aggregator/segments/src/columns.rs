@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, FixedSizeBinaryBuilder, Int32Array, Int64Array, StringArray, TimestampMillisecondArray,
-};
+use arrow::array::{ArrayRef, FixedSizeBinaryBuilder, Int32Array, Int64Array, StringArray, TimestampMillisecondArray};
 use contract::BrokerTime;
 
 pub(crate) type Column = (&'static str, ArrayRef);
@@ -33,7 +31,11 @@ impl<'a, T> Values<'a, T> {
         (name, times(self.each(get)))
     }
 
-    pub(crate) fn bytes<const N: usize>(&self, name: &'static str, get: impl Fn(&'a T) -> Option<&'a [u8; N]>) -> Column {
+    pub(crate) fn bytes<const N: usize>(
+        &self,
+        name: &'static str,
+        get: impl Fn(&'a T) -> Option<&'a [u8; N]>,
+    ) -> Column {
         (name, fixed(self.each(get)))
     }
 }

@@ -174,9 +174,8 @@ impl Pending {
             .set_created_by("pixtoll".to_owned())
             .set_key_value_metadata(Some(vec![KeyValue::new(footer::KEY.to_owned(), serde_json::to_string(&footer)?)]))
             .build();
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties)
-            .with_parquet_schema(parquet_schema(&batch.schema())?);
+        let options =
+            ArrowWriterOptions::new().with_properties(properties).with_parquet_schema(parquet_schema(&batch.schema())?);
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)?;
         writer.write(&batch)?;
         let bytes = Bytes::from(writer.into_inner()?);

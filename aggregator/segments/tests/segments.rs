@@ -3,6 +3,8 @@
 //! `UPDATE_EXPECT=1` writes the columns' list anew. The sample segments are never rewritten: a new schema version adds some.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
+use std::fmt::Write as _;
+
 use contract::footer::Clock;
 use contract::layout::Topic;
 use contract::request::{Attempt, Resize, Source};
@@ -63,10 +65,10 @@ async fn put(store: &Store, built: &Built) -> Digest {
 fn the_columns_are_those_that_were_published() {
     let mut text = String::new();
     for topic in Topic::LANDED {
-        text.push_str(&format!("{}\n", topic.name()));
+        writeln!(text, "{}", topic.name()).unwrap();
         for field in segments::schema(topic).unwrap().fields() {
             let null = if field.is_nullable() { "" } else { ", never null" };
-            text.push_str(&format!("  {}: {}{null}\n", field.name(), field.data_type()));
+            writeln!(text, "  {}: {}{null}", field.name(), field.data_type()).unwrap();
         }
     }
     assert_eq!(segments::schema(Topic::Totals), None);

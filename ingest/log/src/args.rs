@@ -11,22 +11,33 @@ use crate::error::LogError;
 const MAX_RECORD_BYTES: u32 = 64 << 20;
 
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Kafka")]
 pub struct KafkaArgs {
     /// Kafka's bootstrap servers, separated by commas
-    #[arg(long, env = "PIXTOLL_BROKERS", value_name = "HOST:PORT,…", default_value = "127.0.0.1:9092")]
+    #[arg(
+        help_heading = "Kafka",
+        long,
+        env = "PIXTOLL_BROKERS",
+        value_name = "HOST:PORT,…",
+        default_value = "127.0.0.1:9092"
+    )]
     pub brokers: String,
 
     /// Any librdkafka option, such as security.protocol=ssl; may be repeated
-    #[arg(long = "kafka-option", env = "PIXTOLL_KAFKA_OPTIONS", value_name = "NAME=VALUE", value_delimiter = ',')]
+    #[arg(
+        help_heading = "Kafka",
+        long = "kafka-option",
+        env = "PIXTOLL_KAFKA_OPTIONS",
+        value_name = "NAME=VALUE",
+        value_delimiter = ','
+    )]
     pub options: Vec<String>,
 
     /// Development only: take producers' timestamps where the broker sets none. Bills made so prove nothing
-    #[arg(long, env = "PIXTOLL_PRODUCER_TIMES")]
+    #[arg(help_heading = "Kafka", long, env = "PIXTOLL_PRODUCER_TIMES")]
     pub producer_times: bool,
 
     /// Prefix of all topics and groups, for several systems on one broker
-    #[arg(long, env = "PIXTOLL_TOPIC_PREFIX", value_name = "PREFIX", default_value = "")]
+    #[arg(help_heading = "Kafka", long, env = "PIXTOLL_TOPIC_PREFIX", value_name = "PREFIX", default_value = "")]
     pub topic_prefix: String,
 }
 
@@ -55,7 +66,9 @@ impl KafkaArgs {
             .set("client.id", "pixtoll");
         for option in &self.options {
             let (name, value) = option.split_once('=').ok_or_else(|| {
-                LogError::BadSetting(format!("--kafka-option {option:?}: not NAME=VALUE, such as security.protocol=ssl"))
+                LogError::BadSetting(format!(
+                    "--kafka-option {option:?}: not NAME=VALUE, such as security.protocol=ssl"
+                ))
             })?;
             base.set(name.trim(), value.trim());
         }

@@ -80,9 +80,10 @@ impl Context {
     }
 
     fn partitions(&self, list: &TopicPartitionList) -> Vec<Partition> {
-        let ours = list.elements().into_iter().filter_map(|e| {
-            Some(Partition { topic: self.settings.parse_topic(e.topic())?, partition: e.partition() })
-        });
+        let ours = list
+            .elements()
+            .into_iter()
+            .filter_map(|e| Some(Partition { topic: self.settings.parse_topic(e.topic())?, partition: e.partition() }));
         ours.collect()
     }
 
@@ -131,7 +132,21 @@ impl ConsumerContext for Context {
 
 /// A consumer; see the module.
 pub struct Consumer {
-    inner: BaseConsumer<Context>,
+    inner: Arc<BaseConsumer<Context>>,
+}
+
+impl Drop for Consumer {
+    /// Destroying a librdkafka consumer can block for ever, so it is left to a thread that nobody waits for. What has to
+    /// happen before the end is [`Consumer::close`]'s.
+    fn drop(&mut self) {
+        let inner = Arc::clone(&self.inner);
+        std::thread::spawn(move || {
+            while Arc::strong_count(&inner) > 1 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(inner);
+        });
+    }
 }
 
 impl std::fmt::Debug for Consumer {
@@ -170,7 +185,7 @@ impl Consumer {
             Reset::Earliest => "earliest",
             Reset::Error => "error",
         };
-        let inner = settings
+        let inner: BaseConsumer<Context> = settings
             .client(&[
                 ("group.id", &settings.group(group)),
                 ("enable.auto.commit", "false"),
@@ -184,7 +199,7 @@ impl Consumer {
             ])
             .create_with_context(Context { settings: settings.clone(), owner })
             .map_err(LogError::kafka("cannot create a consumer"))?;
-        Ok(Self { inner })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Joins a group; partitions come and go through `owner`.
@@ -235,9 +250,8 @@ impl Consumer {
 
     fn polled<'m>(&self, message: BorrowedMessage<'m>) -> Result<Polled<'m>, LogError> {
         let settings = &self.inner.context().settings;
-        let topic = settings
-            .parse_topic(message.topic())
-            .ok_or_else(|| LogError::ForeignTopic(message.topic().to_owned()))?;
+        let topic =
+            settings.parse_topic(message.topic()).ok_or_else(|| LogError::ForeignTopic(message.topic().to_owned()))?;
         let ((Timestamp::LogAppendTime(appended_at), _) | (Timestamp::CreateTime(appended_at), Clock::Producers)) =
             (message.timestamp(), settings.clock)
         else {

@@ -7,7 +7,14 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 pub struct CommonArgs {
     /// How logs on stderr look
-    #[arg(long, global = true, env = "PIXTOLL_LOG_FORMAT", value_enum, default_value = "text", help_heading = "Logging")]
+    #[arg(
+        long,
+        global = true,
+        env = "PIXTOLL_LOG_FORMAT",
+        value_enum,
+        default_value = "text",
+        help_heading = "Logging"
+    )]
     pub log_format: LogFormat,
 
     /// What is logged: a level, or levels per module ("info,rdkafka=debug")

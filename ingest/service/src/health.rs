@@ -50,10 +50,8 @@ impl Health {
             .await
             .map_err(|e| anyhow::anyhow!("cannot serve health on {address}: {e}; choose another --health ADDR:PORT"))?;
         let address = listener.local_addr()?;
-        let router = Router::new()
-            .route("/healthz", get(async || "ok\n"))
-            .route("/readyz", get(ready))
-            .with_state(self.clone());
+        let router =
+            Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).with_state(self.clone());
         tokio::spawn(async move {
             let until = async move { shutdown.requested().await };
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {

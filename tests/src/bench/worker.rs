@@ -63,9 +63,9 @@ async fn measure(photo: &Photo, requests: usize, run: usize) -> Result<(f64, f64
     let answers = Answers::new(&system)?;
     let started = Instant::now();
     let worker = system.worker()?.args(["--log", "warn,service=info"]).spawn()?;
-    wait_for("all requests to be answered", Duration::from_secs(600), || {
+    wait_for("all requests to be answered", Duration::from_mins(10), || {
         let answered = answers.count();
-        async move { Ok((answered? >= requests as i64).then_some(())) }
+        async move { Ok((usize::try_from(answered?)? >= requests).then_some(())) }
     })
     .await?;
     let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds(&worker)?);

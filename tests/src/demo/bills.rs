@@ -33,8 +33,15 @@ pub(super) async fn wait_until_closable(system: &System, month: Month) -> Result
     fs::write(system.folder().join("prices.toml"), PRICE_BOOK)?;
     let file = system.folder().join("prices.toml");
     let file = file.to_str().context("a path that is not UTF-8")?;
-    line(billing(system)?.args(["price-book", "publish", file, "--store", system.store.url()]).finish().await?.ok()?.trim_end());
-    wait_for("the watermarks to pass the month's end", Duration::from_secs(60), || async {
+    line(
+        billing(system)?
+            .args(["price-book", "publish", file, "--store", system.store.url()])
+            .finish()
+            .await?
+            .ok()?
+            .trim_end(),
+    );
+    wait_for("the watermarks to pass the month's end", Duration::from_mins(1), || async {
         let draft: Value = serde_json::from_str(&job(system, &["draft", "--json"], month).await?)?;
         let open = draft["closing"]["open"].as_array().context("no word of what is open")?;
         Ok(open.is_empty().then_some(()))
@@ -97,12 +104,14 @@ pub(super) fn check(billed: &Totals, plan: &Plan, ledger: &Ledger, landed: &Land
                 && fate.outcome.is_ok()
                 && fate.accepted_at.is_some_and(|time| plan.month.contains(time))
         });
-        let conversions = done.count() as i128;
+        let conversions = i128::try_from(done.count())?;
         let cents = match pricing {
             Pricing::PerConversion => half_up(conversions * 21, 100), // 0.0021 EUR is 21/100 of a cent
             Pricing::CpuTiers => 500 + cpu_tiers(cpu.get(customer_id).copied().unwrap_or(0)),
-            Pricing::Packages => (conversions - 10).max(0).div_euclid(20).saturating_mul(190)
-                + if (conversions - 10).max(0) % 20 > 0 { 190 } else { 0 },
+            Pricing::Packages => {
+                (conversions - 10).max(0).div_euclid(20).saturating_mul(190)
+                    + if (conversions - 10).max(0) % 20 > 0 { 190 } else { 0 }
+            }
         };
         expected.insert(customer_id.clone(), cents);
     }
@@ -115,7 +124,8 @@ pub(super) fn check(billed: &Totals, plan: &Plan, ledger: &Ledger, landed: &Land
 /// 0.80 EUR a second up to 0.2 s, 0.60 up to 1 s, 0.40 above; each tier rounded to the cent by itself.
 fn cpu_tiers(micros: i128) -> i128 {
     let tiers = [(0, 200_000, 80), (200_000, 1_000_000, 60), (1_000_000, i128::MAX, 40)];
-    let tier = |(above, up_to, cents): (i128, i128, i128)| half_up((micros.min(up_to) - above).max(0) * cents, 1_000_000);
+    let tier =
+        |(above, up_to, cents): (i128, i128, i128)| half_up((micros.min(up_to) - above).max(0) * cents, 1_000_000);
     tiers.into_iter().map(tier).sum()
 }
 

@@ -24,16 +24,19 @@ use plan::Plan;
 use say::{done, step, with_progress};
 
 const PARTITIONS: i32 = 4;
-const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
+const ANSWERED_WITHIN: Duration = Duration::from_mins(2);
 /// Marks a folder as a demo's own, so that the next one may empty it.
 const MARK: &str = ".pixtoll-demo";
 
 /// Plays Pixtoll's main job on this machine: photographs are resized, metered, billed and archived.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "\
+#[command(
+    version,
+    after_help = "\
 Examples:
   make demo
-  make demo PHOTOS=~/Pictures")]
+  make demo PHOTOS=~/Pictures"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub common: CommonArgs,
@@ -74,13 +77,13 @@ async fn play(cli: &Cli) -> Result<()> {
     let mut publisher = system.publisher()?;
     plan.publish_few(&system, &mut publisher).await?;
     plan.publish_many(&mut publisher).await?;
-    with_progress("answered and landed", &publisher.ledger, &system, 0.25, ANSWERED_WITHIN).await?;
+    with_progress("answered and landed", &publisher.ledger, &system, 25, ANSWERED_WITHIN).await?;
     let victim = workers.remove(0);
     let id = victim.id();
     victim.kill()?;
     done(format!("worker {id} killed with SIGKILL in the middle of its work; another is started"));
     workers.push(system.worker()?.spawn()?);
-    let landed = with_progress("answered and landed", &publisher.ledger, &system, 1.0, ANSWERED_WITHIN).await?;
+    let landed = with_progress("answered and landed", &publisher.ledger, &system, 100, ANSWERED_WITHIN).await?;
     let counts = publisher.ledger.check(&landed)?;
     check_results(&system.store, &publisher.ledger).await?;
     done(format!(

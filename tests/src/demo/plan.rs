@@ -78,7 +78,8 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(month: Month, photos: Vec<Photo>) -> Self {
-        let customers = [("shop", Pricing::PerConversion), ("gallery", Pricing::CpuTiers), ("newsroom", Pricing::Packages)];
+        let customers =
+            [("shop", Pricing::PerConversion), ("gallery", Pricing::CpuTiers), ("newsroom", Pricing::Packages)];
         let customers = customers.into_iter().filter_map(|(name, pricing)| Some((name.parse().ok()?, pricing)));
         Self { month, photos, customers: customers.collect() }
     }
@@ -91,7 +92,8 @@ impl Plan {
             let add = system.tool("ingest")?.args(account).args(terms).args(system.topics.flags());
             add.finish().await?.ok()?;
         }
-        let names: Vec<String> = self.customers.iter().map(|(id, pricing)| format!("{id} ({})", pricing.plan())).collect();
+        let names: Vec<String> =
+            self.customers.iter().map(|(id, pricing)| format!("{id} ({})", pricing.plan())).collect();
         done(format!("accounts: {}", names.join(", ")));
         Ok(())
     }
@@ -148,7 +150,7 @@ impl Plan {
         asked: &ResizeRequest,
         late: &Photo,
     ) -> Result<()> {
-        wait_for("the request without its source to be rejected", Duration::from_secs(60), || async {
+        wait_for("the request without its source to be rejected", Duration::from_mins(1), || async {
             let landed = system.landed().await?;
             let answered = landed.answers().any(|(_, answer)| answer.conversion.request_id == asked.request_id);
             Ok(answered.then_some(()))

@@ -20,12 +20,12 @@ pub(super) fn done(what: impl Display) {
     line(format!("   {what}"));
 }
 
-/// Waits until that share of all published requests is answered and landed.
+/// Waits until that much of all published requests is answered and landed.
 pub(super) async fn with_progress(
     what: &str,
     ledger: &Ledger,
     system: &System,
-    share: f64,
+    percent: usize,
     within: Duration,
 ) -> Result<Landed> {
     let total = ledger.requests.len();
@@ -34,7 +34,7 @@ pub(super) async fn with_progress(
         bar.set_style(style);
     }
     bar.set_message(what.to_owned());
-    let enough = (0..=total).find(|closed| *closed as f64 >= share * total as f64).unwrap_or(total);
+    let enough = (total * percent).div_ceil(100);
     let bar_of = &bar;
     let landed = wait_for("the requests to be answered and landed", within, || async move {
         let landed = system.landed().await?;

@@ -107,7 +107,7 @@ impl Ledger {
                     && fates.get(&answer.conversion).is_some_and(|fate| fate.outcome.is_ok())
                     && answer.rejected.is_none();
                 ensure!(
-                    came_since || answers_as_expected(&sent.expected, answer)?,
+                    came_since || answers_as_expected(&sent.expected, answer),
                     "{sent:?} got the answer {answer:?}"
                 );
                 let accepted = appended.get(&(sent.at.partition, sent.at.offset));
@@ -147,14 +147,14 @@ impl Ledger {
     }
 }
 
-fn answers_as_expected(expected: &Expected, answer: &UsageRow) -> Result<bool> {
-    Ok(match expected {
+fn answers_as_expected(expected: &Expected, answer: &UsageRow) -> bool {
+    match expected {
         Expected::Done { .. } => answer.rejected.is_none(),
         Expected::Rejected(reason) => {
             answer.rejected.as_ref().is_some_and(|found| serde_json::to_value(reason).is_ok_and(|name| name == **found))
         }
         Expected::DeadLetter(_) => false,
-    })
+    }
 }
 
 /// The images of all done conversions are in the store, as large as they should be.

@@ -24,7 +24,8 @@ pub struct Photo {
 impl Photo {
     pub fn new(name: &str, bytes: impl Into<Bytes>) -> Result<Self> {
         let bytes = bytes.into();
-        let (format, sides) = header(&bytes).with_context(|| name.to_owned())?;
+        let (format, (width, height)) = header(&bytes).with_context(|| name.to_owned())?;
+        let sides = if lies_on_its_side(&bytes) { (height, width) } else { (width, height) };
         Ok(Self { name: name.into(), sha256: Digest::of(&bytes), bytes, sides, format })
     }
 
@@ -93,6 +94,15 @@ pub(super) fn header(bytes: &[u8]) -> Result<(OutputFormat, Sides)> {
     };
     let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format()?;
     Ok((format, reader.into_dimensions()?))
+}
+
+/// Whether EXIF data says that width and height are to be exchanged, as a telephone's do.
+fn lies_on_its_side(bytes: &[u8]) -> bool {
+    use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format();
+    let decoder = reader.ok().and_then(|reader| reader.into_decoder().ok());
+    let orientation = decoder.and_then(|mut decoder| image::ImageDecoder::orientation(&mut decoder).ok());
+    matches!(orientation, Some(Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH))
 }
 
 /// From the frame header, SOF0 to SOF15 without DHT, JPG and DAC. Source: ITU-T T.81, sections B.1.1.3 and B.2.2.

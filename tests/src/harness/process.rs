@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{http, wait_for};
 
 const LOG_TAIL_LINES: usize = 20;
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// A process about to be started.
 #[derive(Debug)]
