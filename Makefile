@@ -33,7 +33,7 @@ lint: ## Check format, clippy, licenses and sources of dependencies
 	target/tools/bin/cargo-deny --locked check licenses bans sources
 
 bench: setup ## Measure throughput, release build; rows go to target/bench
-	cargo build --locked --release --bins -p resize-consumer -p system-tests
+	cargo build --locked --release --bins -p ingest -p resize-consumer -p system-tests
 	$(BUILT)/release/with-servers -- $(BUILT)/release/bench-worker
 
 clean-data: ## Remove what the demo and local runs left in ./data

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::layout::Topic;
-use log::{Consumer, LogError, Partition, Polled, Producer, Reset};
+use log::{Consumer, LogError, Lookup, Partition, Polled, Producer, Reset};
 use segments::read_head;
 use service::{Health, Shutdown, kill_point};
 use store::{Put, Store};
@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::config::Config;
 use crate::owned::Owned;
-use crate::partition::Stop;
+use crate::partition::{State, Stop};
 
 const GROUP: &str = "aggregator";
 const POLL: Duration = Duration::from_millis(50);
@@ -23,6 +23,7 @@ struct Lander<'a> {
     store: &'a Store,
     health: &'a Health,
     consumer: Consumer,
+    lookup: Lookup,
     producer: Producer,
     owned: Arc<Owned>,
     partition_counts: BTreeMap<Topic, i32>,
@@ -39,9 +40,9 @@ pub(crate) fn land(config: &Config, store: &Store, health: &Health, shutdown: &S
     } else {
         Consumer::read_all(&config.kafka, &Topic::LANDED, Reset::Error, owner)?
     };
-    let producer = Producer::new(&config.kafka)?;
+    let (lookup, producer) = (Lookup::new(&config.kafka)?, Producer::new(&config.kafka)?);
     let partition_counts = BTreeMap::new();
-    let mut lander = Lander { config, store, health, consumer, producer, owned, partition_counts, runtime };
+    let mut lander = Lander { config, store, health, consumer, lookup, producer, owned, partition_counts, runtime };
     while !shutdown.is_requested() {
         lander.turn()?;
     }
@@ -55,7 +56,7 @@ impl Lander<'_> {
         match self.consumer.poll(POLL) {
             None => {}
             Some(Ok(polled)) => self.take(&polled),
-            Some(Err(LogError::OffsetOutOfRange)) => self.reprobe()?,
+            Some(Err(LogError::OffsetOutOfRange)) => self.out_of_range()?,
             Some(Err(error)) => return Err(error.into()),
         }
         self.probe()?;
@@ -93,17 +94,47 @@ impl Lander<'_> {
         Ok(())
     }
 
-    /// An offset asked for is not in the log; finds out of which partition.
-    fn reprobe(&mut self) -> anyhow::Result<()> {
+    /// An offset asked for is not in the log; finds out of which partition. It is not read any further.
+    fn out_of_range(&mut self) -> anyhow::Result<()> {
         let stopped = |owned: &Owned| owned.states().values().filter(|state| state.stopped()).count();
         let before = stopped(&self.owned);
         self.owned.states().values_mut().for_each(|state| state.probed = false);
         self.probe()?;
+        let all: Vec<Partition> = self.owned.states().keys().copied().collect();
+        self.same_log(&all)?;
         anyhow::ensure!(
             before < stopped(&self.owned) || before > 0,
             "Kafka says that an offset is out of range, yet every chain fits its log"
         );
         Ok(())
+    }
+
+    /// Those whose log still is the one that was landed. One that was made anew under a running consumer is read on at
+    /// the old offset, as if nothing had happened: so each segment's commit is preceded by this.
+    fn same_log(&self, partitions: &[Partition]) -> anyhow::Result<Vec<Partition>> {
+        let anchors = |states: &BTreeMap<Partition, State>| -> Vec<(Partition, i64)> {
+            let going = partitions.iter().filter_map(|at| Some((*at, states.get(at).filter(|s| !s.stopped())?)));
+            going.filter_map(|(at, state)| Some((at, state.anchor()?.0))).collect()
+        };
+        let anchors = anchors(&self.owned.states());
+        let found = self.lookup.look_up(&anchors)?;
+        let mut same = Vec::new();
+        for (at, _) in anchors {
+            let Some(found) = found.get(&at) else {
+                tracing::warn!(partition = %at, "its log does not answer; what was read waits");
+                continue;
+            };
+            let mut states = self.owned.states();
+            let Some(state) = states.get_mut(&at) else { continue };
+            match state.confirm(*found) {
+                Ok(()) => same.push(at),
+                Err(stop) => {
+                    state.stop();
+                    self.report(at, &stop);
+                }
+            }
+        }
+        Ok(same)
     }
 
     fn report(&self, at: Partition, stop: &Stop) {
@@ -112,7 +143,7 @@ impl Lander<'_> {
     }
 
     /// Writes the pending records of each partition that `is_due`.
-    fn write_where(&self, is_due: impl Fn(&crate::partition::State, Instant) -> bool) -> anyhow::Result<()> {
+    fn write_where(&self, is_due: impl Fn(&State, Instant) -> bool) -> anyhow::Result<()> {
         let now = Instant::now();
         let due: Vec<Partition> = self
             .owned
@@ -121,7 +152,7 @@ impl Lander<'_> {
             .filter(|(_, state)| state.has_pending() && !state.stopped() && is_due(state, now))
             .map(|(at, _)| *at)
             .collect();
-        due.into_iter().try_for_each(|at| self.write(at))
+        self.same_log(&due)?.into_iter().try_for_each(|at| self.write(at))
     }
 
     /// Dead letters first, then the segment. No rebalance can run meanwhile: that takes a poll, by this thread.

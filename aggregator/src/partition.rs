@@ -6,7 +6,7 @@ use contract::footer::Clock;
 use contract::layout::Topic;
 use contract::record::RecordView;
 use contract::{BrokerTime, DeadLetter, Digest, Record};
-use log::Partition;
+use log::{Found, Partition};
 use segments::{Built, Link, Pending, Segment, WriteError};
 
 /// After so many segments lost to another writer in a row, something is wrong beyond a hand-over.
@@ -18,6 +18,8 @@ pub(crate) struct State {
     head: Option<Segment>,
     /// The last landed record, until it was read again and found the same.
     unverified: Option<(i64, Digest)>,
+    /// Where a chain begins: its first record, until that is landed.
+    first: Option<(i64, Digest)>,
     /// Whether the log's ends were held against the chain since this was assigned or moved.
     pub(crate) probed: bool,
     pending: Pending,
@@ -54,6 +56,7 @@ impl State {
             at,
             unverified: head.as_ref().map(|h| (h.footer.last, h.footer.last_record_sha256)),
             head,
+            first: None,
             probed: false,
             pending: Pending::new(at.topic)?,
             letters: Vec::new(),
@@ -64,9 +67,9 @@ impl State {
         })
     }
 
-    /// The offset to read from: the last landed record itself, which must still be there.
+    /// The offset to read from: at first that of the last landed record itself, which must still be there.
     pub(crate) fn start(&self) -> i64 {
-        self.unverified.map_or(0, |(offset, _)| offset)
+        self.unverified.map_or_else(|| self.next_offset(), |(offset, _)| offset)
     }
 
     pub(crate) fn stopped(&self) -> bool {
@@ -88,7 +91,7 @@ impl State {
         self.pending.next_offset().unwrap_or(landed)
     }
 
-    /// Holds the ends of the log, `[low, high)`, against the chain.
+    /// Holds the ends of the log, `[low, high)`, against what is read next.
     pub(crate) fn probe(&mut self, low: i64, high: i64) -> Result<(), Stop> {
         self.probed = true;
         let from = self.start();
@@ -97,7 +100,27 @@ impl State {
         }
         match self.unverified {
             Some((landed, _)) if high <= landed => Err(Stop::Truncated { landed, high }),
+            None if high < from => Err(Stop::Truncated { landed: from - 1, high }),
             _ => Ok(()),
+        }
+    }
+
+    /// The record that what is pending hangs on: the last landed one, or the chain's first. While the log holds it, all
+    /// that was read since was read from that very log.
+    pub(crate) fn anchor(&self) -> Option<(i64, Digest)> {
+        let landed = self.head.as_ref().map(|head| (head.footer.last, head.footer.last_record_sha256));
+        landed.or(self.first)
+    }
+
+    /// Holds what the log has where the anchor was against the anchor.
+    pub(crate) fn confirm(&self, found: Found) -> Result<(), Stop> {
+        let Some((offset, digest)) = self.anchor() else { return Ok(()) };
+        match found {
+            Found::Record { offset: at, digest: is } if (at, is) == (offset, digest) => Ok(()),
+            Found::Record { offset: at, .. } if at == offset => Err(Stop::OtherRecord { offset }),
+            Found::Record { offset: at, .. } => Err(Stop::Gone { from: offset, to: at }),
+            Found::Outside { low, .. } if low > offset => Err(Stop::Gone { from: offset, to: low }),
+            Found::Outside { high, .. } => Err(Stop::Truncated { landed: offset, high }),
         }
     }
 
@@ -132,6 +155,9 @@ impl State {
                     self.letters.push(letter);
                 }
             }
+        }
+        if self.head.is_none() && self.first.is_none() {
+            self.first = Some((offset, record.digest(appended_at)));
         }
         self.first_pending.get_or_insert(now);
         Ok(())
@@ -192,6 +218,7 @@ impl State {
         let not_landed = || Stop::Unwritable(format!("{} is not landed", self.at.topic.name()));
         self.pending = Pending::new(self.at.topic).ok_or_else(not_landed)?;
         self.letters.clear();
+        self.first = None;
         self.first_pending = None;
         Ok(())
     }

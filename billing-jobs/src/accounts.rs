@@ -48,13 +48,13 @@ impl Accounts {
         found.sort_by_key(|(place, _, _)| *place);
         let mut accounts = Self::default();
         for (_, customer_id, account) in found {
-            accounts.add(customer_id, account);
+            accounts.add(&customer_id, account);
         }
         Ok(accounts)
     }
 
     /// Of two versions with one number the first counts; the same one again is a retry.
-    fn add(&mut self, customer_id: CustomerId, account: Account) {
+    fn add(&mut self, customer_id: &CustomerId, account: Account) {
         let versions = self.versions.entry(customer_id.clone()).or_default();
         match versions.get(&account.version) {
             None => drop(versions.insert(account.version, account)),
@@ -101,7 +101,7 @@ mod tests {
                 plan: plan.parse().unwrap(),
                 currency: "EUR".parse().unwrap(),
             };
-            accounts.add("acme".parse().unwrap(), account);
+            accounts.add(&"acme".parse().unwrap(), account);
         }
         accounts
     }

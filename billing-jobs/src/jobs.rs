@@ -178,7 +178,7 @@ async fn reconcile_month(args: DraftArgs) -> anyhow::Result<()> {
         }
         return Err(Failed.into());
     }
-    let Recomputed { lake, draft, stored, .. } = recompute(&store, &args).await?;
+    let Recomputed { lake, draft, stored } = recompute(&store, &args).await?;
     let report = reconcile(&lake, &draft, Some(&stored)).await?;
     let closing = closing(&lake, month);
     if as_json {
@@ -195,14 +195,13 @@ async fn finalize_month(args: FinalizeArgs) -> anyhow::Result<()> {
     let store = open(&args.draft.month.store.store)?;
     let (as_json, month) = (args.draft.month.output.json, args.draft.month.month);
     let decision = Decision { operator: args.operator, exception: args.exception, at: clock::now() };
-    let finalized = match finalize::of_month(&read_runs(&store).await?, month) {
-        Some(run) => Finalized::Before(run.clone()),
-        None => {
-            let Recomputed { lake, draft, stored, .. } = recompute(&store, &args.draft).await?;
-            let report = reconcile(&lake, &draft, Some(&stored)).await?;
-            finalize::check(&draft, &report, &closing(&lake, month), &decision)?;
-            finalize::commit(&store, &draft, &decision).await?
-        }
+    let finalized = if let Some(run) = finalize::of_month(&read_runs(&store).await?, month) {
+        Finalized::Before(run.clone())
+    } else {
+        let Recomputed { lake, draft, stored } = recompute(&store, &args.draft).await?;
+        let report = reconcile(&lake, &draft, Some(&stored)).await?;
+        finalize::check(&draft, &report, &closing(&lake, month), &decision)?;
+        finalize::commit(&store, &draft, &decision).await?
     };
     let (run, how) = match &finalized {
         Finalized::Now(run) => (run, "is final now"),
@@ -211,10 +210,10 @@ async fn finalize_month(args: FinalizeArgs) -> anyhow::Result<()> {
     if as_json {
         return Ok(output::json(run)?);
     }
-    let last = run.first_invoice_number + (run.customers.len() as u64).saturating_sub(1);
-    line(format!(
-        "{month} {how}: run {} by {}, invoices {} to {last}, bills sha256 {}",
-        run.seq, run.operator, run.first_invoice_number, run.bills_sha256
-    ));
+    let invoices = match run.customers.len() as u64 {
+        0 => "no invoices".to_owned(),
+        count => format!("invoices {} to {}", run.first_invoice_number, run.first_invoice_number + count - 1),
+    };
+    line(format!("{month} {how}: run {} by {}, {invoices}, bills sha256 {}", run.seq, run.operator, run.bills_sha256));
     Ok(())
 }

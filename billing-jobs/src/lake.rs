@@ -13,6 +13,8 @@ use segments::{Chain, ChainError, Segment, read_chains, read_rows};
 use std::sync::Arc;
 use store::Store;
 
+use crate::query::Table;
+
 /// The landed chains of the four topics; every link was checked when they were read (LAND-1).
 #[derive(Debug, Clone)]
 pub(crate) struct Lake {
@@ -71,7 +73,7 @@ impl Lake {
         &self,
         topic: Topic,
         segments: impl IntoIterator<Item = &'a Segment>,
-    ) -> anyhow::Result<(Arc<Schema>, Vec<RecordBatch>)> {
+    ) -> anyhow::Result<Table> {
         let landed = segments::schema(topic).with_context(|| format!("{} is not landed", topic.name()))?;
         let mut fields: Vec<Arc<Field>> = landed.fields().iter().cloned().collect();
         fields.extend(["epoch", "partition"].map(|name| Arc::new(Field::new(name, DataType::Int64, false))));

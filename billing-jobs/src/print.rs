@@ -9,7 +9,10 @@ use rating::Bill;
 use service::output::line;
 
 use crate::closing::Closing;
-use crate::reconcile::{Answered, Report};
+use crate::reconcile::{Harvest, Report};
+
+/// So many partitions that keep a month open are named; JSON has all.
+const OPEN_SHOWN: usize = 3;
 
 /// A bar on stderr, drawn only for a person.
 pub(crate) fn progress() -> ProgressBar {
@@ -100,12 +103,15 @@ pub(crate) fn report(report: &Report) {
 }
 
 /// The two harvest figures, and what keeps the month open.
-pub(crate) fn closing(closing: &Closing, answered: Answered) {
+pub(crate) fn closing(closing: &Closing, answered: Harvest) {
     let landed = closing.landed_up_to.as_deref().unwrap_or("nothing");
     let (done, accepted) = (answered.answered + answered.dead_lettered, answered.accepted);
     line(format!("harvest: landed up to {landed}; {done} of {accepted} accepted requests answered"));
     if closing.producer_times {
         line("note: the timestamps are the producers' (development); such bills prove nothing");
     }
-    closing.open.iter().for_each(|open| line(format!("open: {open}")));
+    closing.open.iter().take(OPEN_SHOWN).for_each(|open| line(format!("open: {open}")));
+    if closing.open.len() > OPEN_SHOWN {
+        line(format!("open: and {} partitions more", closing.open.len() - OPEN_SHOWN));
+    }
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, Schema, TimestampMillisecondType};
-use contract::BrokerTime;
+use contract::{BrokerTime, RequestId};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+/// Rows and their schema, which also an empty table has.
+pub(crate) type Table = (Arc<Schema>, Vec<RecordBatch>);
+
 /// Tables by name, ready to be asked. Strings stay plain, so that what comes out has the types of what went in.
-pub(crate) fn session(tables: Vec<(&str, (Arc<Schema>, Vec<RecordBatch>))>) -> anyhow::Result<SessionContext> {
+pub(crate) fn session(tables: Vec<(&str, Table)>) -> anyhow::Result<SessionContext> {
     let context = SessionContext::new_with_config(SessionConfig::new().with_information_schema(false));
     for (name, (schema, rows)) in tables {
         context.register_table(name, Arc::new(MemTable::try_new(schema, vec![rows])?))?;
@@ -67,6 +70,17 @@ impl<'a> Row<'a> {
             DataType::Utf8View => Ok(Some(column.as_string_view().value(self.row))),
             other => anyhow::bail!("column {name} is {other}, not text"),
         }
+    }
+
+    /// None for a record that could not be read.
+    pub(crate) fn request_id(self, name: &str) -> anyhow::Result<Option<RequestId>> {
+        let column = self.column(name)?;
+        if column.is_null(self.row) {
+            return Ok(None);
+        }
+        let values = column.as_fixed_size_binary_opt().with_context(|| format!("column {name} is not binary"))?;
+        let bytes = <[u8; 16]>::try_from(values.value(self.row))?;
+        Ok(Some(RequestId::from_bytes(bytes)?))
     }
 
     pub(crate) fn int64(self, name: &str) -> anyhow::Result<i64> {

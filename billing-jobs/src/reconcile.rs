@@ -31,7 +31,7 @@ pub(crate) struct Check {
 
 /// Accepted requests of a month, and how many of them are answered: the second harvest figure.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Answered {
+pub(crate) struct Harvest {
     pub(crate) accepted: i64,
     pub(crate) answered: i64,
     pub(crate) dead_lettered: i64,
@@ -40,7 +40,7 @@ pub(crate) struct Answered {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) checks: Vec<Check>,
-    pub(crate) answered: Answered,
+    pub(crate) answered: Harvest,
     /// Request ids used for more than one body: legal, all billed, named.
     pub(crate) conflicts: u64,
 }
@@ -87,23 +87,23 @@ async fn month_tables(lake: &Lake, month: Month) -> anyhow::Result<SessionContex
     Ok(context)
 }
 
-async fn log_1(tables: &SessionContext) -> anyhow::Result<(Check, Answered)> {
+async fn log_1(tables: &SessionContext) -> anyhow::Result<(Check, Harvest)> {
     let counted = async |filter: &str| count(tables, &format!("SELECT count(*) AS count FROM accepted {filter}")).await;
     let accepted = counted("").await?;
     let answered = counted("WHERE answered").await?;
     let dead_lettered = counted("WHERE dead AND NOT answered").await?;
     let unanswered = accepted - answered - dead_lettered;
-    let broken = "SELECT coalesce(encode(request_id, 'hex'), 'unreadable') AS id, \"partition\", \"offset\"
-        FROM accepted WHERE NOT answered AND NOT dead ORDER BY \"partition\", \"offset\"";
+    let broken = "SELECT request_id, \"partition\", \"offset\" FROM accepted WHERE NOT answered AND NOT dead ORDER BY \"partition\", \"offset\"";
     let mut named = Vec::new();
     for row in rows(&ask(tables, &format!("{broken} LIMIT {LISTED}")).await?) {
         let (partition, offset) = (row.int64("partition")?, row.int64("offset")?);
-        named.push(format!("request {} at {partition}/{offset} has no answer", uuid(row.text("id")?)));
+        let id = row.request_id("request_id")?.map_or("that can't be read".to_owned(), |id| id.to_string());
+        named.push(format!("request {id} at {partition}/{offset} has no answer"));
     }
     let numbers =
         format!("{accepted} accepted = {answered} answered + {dead_lettered} dead-lettered + {unanswered} unanswered");
     let check = Check { invariant: "LOG-1", holds: unanswered == 0, numbers, broken: named };
-    Ok((check, Answered { accepted, answered, dead_lettered }))
+    Ok((check, Harvest { accepted, answered, dead_lettered }))
 }
 
 async fn log_2(tables: &SessionContext) -> anyhow::Result<Check> {
@@ -112,7 +112,7 @@ async fn log_2(tables: &SessionContext) -> anyhow::Result<Check> {
     let mut broken = Vec::new();
     let first = format!("SELECT * FROM unrequested ORDER BY request_id LIMIT {LISTED}");
     for row in rows(&ask(tables, &first).await?) {
-        let (customer, id) = (row.text("customer_id")?, uuid(row.text("request_id")?));
+        let (customer, id) = (row.text("customer_id")?, row.request_id("request_id")?.context("an event without an id")?);
         broken.push(format!("event {id} of {customer} answers no landed request"));
     }
     let numbers = format!("{done} done events, {unrequested} of them without a request");
@@ -204,12 +204,4 @@ fn bill_3(draft: &Draft, stored: &[u8]) -> Check {
     let numbers = format!("{} bytes stored, {} recomputed", stored.len(), draft.bills_jsonl.len());
     let broken = if holds { Vec::new() } else { vec!["the recomputed bills differ from the stored ones".to_owned()] };
     Check { invariant: "BILL-3", holds, numbers, broken }
-}
-
-/// 32 hex digits as a UUID.
-fn uuid(hex: &str) -> String {
-    match (hex.get(..8), hex.get(8..12), hex.get(12..16), hex.get(16..20), hex.get(20..32)) {
-        (Some(a), Some(b), Some(c), Some(d), Some(e)) => format!("{a}-{b}-{c}-{d}-{e}"),
-        _ => hex.to_owned(),
-    }
 }

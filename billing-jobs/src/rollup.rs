@@ -84,15 +84,16 @@ async fn roll_up_unit(lake: &Lake, id_hour: IdHour, segments: &[&Segment]) -> an
     let inputs = Inputs { rollup_version: ROLLUP_VERSION, lake: lake.region.as_str(), id_hour, segments: named };
     let inputs_sha256 = Digest::of(&to_canonical_json(&inputs)?);
     let path = layout::rollup(&id_hour, &inputs_sha256);
-    let (bytes, reused) = match lake.store.get(&path).await? {
-        Some(bytes) => (bytes, true),
-        None => {
-            let bytes = compute(lake, id_hour, segments).await?;
-            service::kill_point("before-rollup-put");
-            lake.store.create(&path, bytes).await?;
-            // Another writer's file stands for the same inputs as well as ours; what is stored is what counts.
-            (lake.store.get(&path).await?.with_context(|| format!("{path} was stored and is gone"))?, false)
-        }
+    let before = lake.store.get(&path).await?;
+    let reused = before.is_some();
+    let bytes = if let Some(bytes) = before {
+        bytes
+    } else {
+        let bytes = compute(lake, id_hour, segments).await?;
+        service::kill_point("before-rollup-put");
+        lake.store.create(&path, bytes).await?;
+        // Another writer's file stands for the same inputs as well as ours; what is stored is what counts.
+        lake.store.get(&path).await?.with_context(|| format!("{path} was stored and is gone"))?
     };
     let (figures, rows) = read(&bytes).with_context(|| path.clone())?;
     let expected: u64 = segments.iter().filter_map(|s| s.footer.rows_per_id_hour.get(&id_hour)).sum();

@@ -1,6 +1,6 @@
 -- LOG-2: billable events of the month without a landed request of the same identity where they say it is.
 CREATE VIEW unrequested AS
-SELECT events.customer_id, encode(events.request_id, 'hex') AS request_id
+SELECT events.customer_id, events.request_id
 FROM events
 LEFT ANTI JOIN requests
     ON requests."partition" = events.request_partition

@@ -72,6 +72,37 @@ fn land_1_a_log_that_does_not_hold_what_comes_next_is_a_hole() {
     assert_eq!(later_owner().probe(4, 5), Ok(()));
     assert_eq!(later_owner().probe(5, 9), Err(Stop::Gone { from: 4, to: 5 }));
     assert_eq!(later_owner().probe(0, 4), Err(Stop::Truncated { landed: 4, high: 4 }));
+
+    let mut running = later_owner();
+    take(&mut running, 4, &tick(4)).unwrap();
+    assert_eq!(running.probe(5, 5), Ok(()), "what is landed may expire");
+    assert_eq!(running.probe(6, 9), Err(Stop::Gone { from: 5, to: 6 }));
+    assert_eq!(running.probe(0, 4), Err(Stop::Truncated { landed: 4, high: 4 }));
+}
+
+/// Attack 5 against a running aggregator: what is pending hangs on a record that the log must still hold.
+#[test]
+fn land_1_what_was_read_hangs_on_a_record_that_is_still_there() {
+    let digest = |offset: i64| tick(offset).view().digest(time(offset));
+    let record = |offset, digest| Found::Record { offset, digest };
+    let mut later = later_owner();
+    take(&mut later, 4, &tick(4)).unwrap();
+    take(&mut later, 5, &tick(5)).unwrap();
+    assert_eq!(later.anchor(), Some((4, digest(4))), "the last landed record");
+    assert_eq!(later.confirm(record(4, digest(4))), Ok(()));
+    assert_eq!(later.confirm(record(4, digest(5))), Err(Stop::OtherRecord { offset: 4 }));
+    assert_eq!(later.confirm(record(5, digest(5))), Err(Stop::Gone { from: 4, to: 5 }));
+    assert_eq!(later.confirm(Found::Outside { low: 9, high: 12 }), Err(Stop::Gone { from: 4, to: 9 }));
+    assert_eq!(later.confirm(Found::Outside { low: 0, high: 4 }), Err(Stop::Truncated { landed: 4, high: 4 }));
+
+    let mut first = fresh();
+    assert_eq!(first.anchor(), None);
+    take(&mut first, 0, &tick(0)).unwrap();
+    take(&mut first, 1, &tick(1)).unwrap();
+    assert_eq!(first.anchor(), Some((0, digest(0))), "where a chain begins, its first record");
+    assert_eq!(first.confirm(record(0, digest(1))), Err(Stop::OtherRecord { offset: 0 }));
+    first.landed(first.build(3, Clock::Broker).unwrap()).unwrap();
+    assert_eq!(first.anchor(), Some((1, digest(1))));
 }
 
 #[test]

@@ -27,6 +27,9 @@ use crate::error::LogError;
 /// How long an answer of the broker to a question about a partition may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The group of those who belong to none: nothing is ever committed for it.
+const NO_GROUP: &str = "none";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Partition {
     pub topic: Topic,
@@ -181,22 +184,40 @@ fn headers<'m>(message: &'m BorrowedMessage<'_>) -> Vec<Header<'m>> {
 
 impl Consumer {
     fn new(settings: &Settings, group: &str, reset: Reset, owner: Arc<dyn Owner>) -> Result<Self, LogError> {
+        Self::with(settings, group, reset, owner, &[("queued.max.messages.kbytes", "16384")])
+    }
+
+    /// A consumer that reads little more than what is asked of it.
+    pub(crate) fn for_lookup(settings: &Settings, owner: Arc<dyn Owner>) -> Result<Self, LogError> {
+        let little = [("queued.min.messages", "1"), ("max.partition.fetch.bytes", "65536")];
+        Self::with(settings, NO_GROUP, Reset::Error, owner, &little)
+    }
+
+    fn with(
+        settings: &Settings,
+        group: &str,
+        reset: Reset,
+        owner: Arc<dyn Owner>,
+        fetch: &[(&str, &str)],
+    ) -> Result<Self, LogError> {
         let reset = match reset {
             Reset::Earliest => "earliest",
             Reset::Error => "error",
         };
+        let group = settings.group(group);
+        let mut options = vec![
+            ("group.id", group.as_str()),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", reset),
+            ("partition.assignment.strategy", "range,roundrobin"), // eager
+            ("fetch.wait.max.ms", "50"),
+            ("allow.auto.create.topics", "false"),
+            ("topic.metadata.refresh.interval.ms", "30000"),
+        ];
+        options.extend_from_slice(fetch);
         let inner: BaseConsumer<Context> = settings
-            .client(&[
-                ("group.id", &settings.group(group)),
-                ("enable.auto.commit", "false"),
-                ("enable.auto.offset.store", "false"),
-                ("auto.offset.reset", reset),
-                ("partition.assignment.strategy", "range,roundrobin"), // eager
-                ("queued.max.messages.kbytes", "16384"),
-                ("fetch.wait.max.ms", "50"),
-                ("allow.auto.create.topics", "false"),
-                ("topic.metadata.refresh.interval.ms", "30000"),
-            ])
+            .client(&options)
             .create_with_context(Context { settings: settings.clone(), owner })
             .map_err(LogError::kafka("cannot create a consumer"))?;
         Ok(Self { inner: Arc::new(inner) })
@@ -224,7 +245,7 @@ impl Consumer {
         reset: Reset,
         owner: Arc<dyn Owner>,
     ) -> Result<Self, LogError> {
-        let consumer = Self::new(settings, "none", reset, owner)?;
+        let consumer = Self::new(settings, NO_GROUP, reset, owner)?;
         let mut all = Vec::new();
         for topic in topics {
             let partitions = 0..consumer.partition_count(*topic)?;
@@ -238,6 +259,13 @@ impl Consumer {
         let assign = context.list(starts).and_then(|list| consumer.inner.assign(&list));
         assign.map_err(LogError::kafka("cannot read the topics"))?;
         Ok(consumer)
+    }
+
+    /// Reads on at these places, and no others.
+    pub(crate) fn assign(&self, places: &[(Partition, i64)]) -> Result<(), LogError> {
+        let context = self.inner.context();
+        let list = context.list(places.iter().map(|(at, offset)| (*at, Offset::Offset(*offset))));
+        list.and_then(|list| self.inner.assign(&list)).map_err(LogError::kafka("cannot read at given places"))
     }
 
     /// Waits for the next record. `None` when nothing came in time, or the broker is away for the moment.

@@ -8,11 +8,13 @@
 mod args;
 mod consumer;
 mod error;
+mod lookup;
 mod producer;
 mod tracker;
 
 pub use args::{KafkaArgs, Settings};
 pub use consumer::{Consumer, Owner, Partition, Polled, Reset, Start};
 pub use error::LogError;
+pub use lookup::{Found, Lookup};
 pub use producer::{Delivered, Producer};
 pub use tracker::OffsetTracker;

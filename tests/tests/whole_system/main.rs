@@ -4,12 +4,16 @@
 //! what its processes logged stays in `target/debug/system-tests/TEST`.
 
 mod attacks;
+mod billing;
+mod closing;
 mod contention;
 mod garbage;
 mod kills;
 mod main_path;
 mod mixture;
+mod prices;
 mod raw_kafka;
+mod two_months;
 mod walls;
 
 use std::time::Duration;

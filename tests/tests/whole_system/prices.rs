@@ -99,7 +99,7 @@ fn total(plan: &str, used: Used) -> i128 {
         "tiers" => {
             // Each tier is a line of its own, rounded by itself. (above, up to, hundredths of a cent per megapixel)
             let tiers = [(0, 500_000, 3000), (500_000, 1_000_000, 2000), (1_000_000, i128::MAX, 1111)];
-            let within = |above, up_to| (used.output_pixels.min(up_to) - above).max(0);
+            let within = |above: i128, up_to: i128| (used.output_pixels.min(up_to) - above).max(0);
             tiers.into_iter().map(|(above, up_to, price)| half_up(within(above, up_to) * price, 100_000_000)).sum()
         }
         "packages" => {

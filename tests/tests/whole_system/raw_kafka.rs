@@ -26,7 +26,7 @@ pub(crate) fn send_with_header(brokers: &str, topic: &str, key: &[u8], payload: 
     let (topic_c, name) = (CString::new(topic)?, CString::new(name)?);
     let memory = |bytes: &[u8]| Of { mem: Memory { ptr: bytes.as_ptr().cast_mut().cast(), size: bytes.len() } };
     let header = Header { name: name.as_ptr(), val: ptr::null(), size: 0 };
-    let copy = i32::try_from(bindings::RD_KAFKA_MSG_F_COPY)?;
+    let copy = bindings::RD_KAFKA_MSG_F_COPY;
     let fields = [
         Value { vtype: Field::RD_KAFKA_VTYPE_TOPIC, u: Of { cstr: topic_c.as_ptr() } },
         Value { vtype: Field::RD_KAFKA_VTYPE_PARTITION, u: Of { i32_: 0 } },
