@@ -67,6 +67,9 @@ pub struct Config {
 impl Cli {
     pub fn config(self) -> anyhow::Result<Config> {
         let kafka = self.kafka.settings().map_err(|e| service::BadUsage(e.to_string()))?;
+        if self.tick_after < Duration::from_secs(1) {
+            return Err(service::BadUsage("--tick-after: at least 1s, as each tick is landed".to_owned()).into());
+        }
         #[cfg(debug_assertions)]
         let own = self.own.iter().map(|text| parse_partition(text)).collect::<Result<_, _>>()?;
         #[cfg(not(debug_assertions))]

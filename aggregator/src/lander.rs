@@ -17,6 +17,10 @@ use crate::partition::{State, Stop};
 
 const GROUP: &str = "aggregator";
 const POLL: Duration = Duration::from_millis(50);
+/// After so many records it is looked after what else is due.
+const POLLED_PER_TURN: usize = 1000;
+/// How long a broker that gives no answer about a partition is left alone.
+const PROBE_AGAIN: Duration = Duration::from_secs(5);
 
 struct Lander<'a> {
     config: &'a Config,
@@ -27,6 +31,7 @@ struct Lander<'a> {
     producer: Producer,
     owned: Arc<Owned>,
     partition_counts: BTreeMap<Topic, i32>,
+    probe_after: Option<Instant>,
     runtime: Handle,
 }
 
@@ -42,7 +47,18 @@ pub(crate) fn land(config: &Config, store: &Store, health: &Health, shutdown: &S
     };
     let (lookup, producer) = (Lookup::new(&config.kafka)?, Producer::new(&config.kafka)?);
     let partition_counts = BTreeMap::new();
-    let mut lander = Lander { config, store, health, consumer, lookup, producer, owned, partition_counts, runtime };
+    let mut lander = Lander {
+        config,
+        store,
+        health,
+        consumer,
+        lookup,
+        producer,
+        owned,
+        partition_counts,
+        probe_after: None,
+        runtime,
+    };
     while !shutdown.is_requested() {
         lander.turn()?;
     }
@@ -53,13 +69,20 @@ pub(crate) fn land(config: &Config, store: &Store, health: &Health, shutdown: &S
 
 impl Lander<'_> {
     fn turn(&mut self) -> anyhow::Result<()> {
-        match self.consumer.poll(POLL) {
-            None => {}
-            Some(Ok(polled)) => self.take(&polled),
-            Some(Err(LogError::OffsetOutOfRange)) => self.out_of_range()?,
-            Some(Err(error)) => return Err(error.into()),
+        let mut wait = POLL;
+        for _ in 0..POLLED_PER_TURN {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(polled)) => self.take(&polled),
+                Some(Err(LogError::OffsetOutOfRange)) => self.out_of_range()?,
+                Some(Err(error)) => return Err(error.into()),
+            }
+            wait = Duration::ZERO;
         }
-        self.probe()?;
+        if let Some(error) = self.owned.failed().take() {
+            return Err(error);
+        }
+        self.probe();
         let linger = self.config.linger;
         let (records, bytes) = (self.config.segment_records, self.config.segment_bytes);
         self.write_where(|state, now| state.is_full(records, bytes) || state.has_lingered(linger, now))?;
@@ -77,13 +100,24 @@ impl Lander<'_> {
     }
 
     /// Holds the log's ends against the chains of newly assigned partitions, and counts their topics' partitions.
-    fn probe(&mut self) -> Result<(), LogError> {
+    fn probe(&mut self) {
+        if self.probe_after.is_some_and(|after| Instant::now() < after) {
+            return;
+        }
         let fresh: Vec<Partition> =
             self.owned.states().iter().filter(|(_, s)| !s.probed && !s.stopped()).map(|(at, _)| *at).collect();
         for at in fresh {
-            let count = self.consumer.partition_count(at.topic)?;
+            let ends =
+                self.lookup.partition_count(at.topic).and_then(|count| Ok((count, self.consumer.watermarks(at)?)));
+            let (count, (low, high)) = match ends {
+                Ok(answer) => answer,
+                Err(error) => {
+                    tracing::warn!(partition = %at, %error, "no answer about its ends; it waits, the others go on");
+                    self.probe_after = Some(Instant::now() + PROBE_AGAIN);
+                    return;
+                }
+            };
             self.partition_counts.insert(at.topic, count);
-            let (low, high) = self.consumer.watermarks(at)?;
             let mut states = self.owned.states();
             let Some(state) = states.get_mut(&at) else { continue };
             if let Err(stop) = state.probe(low, high) {
@@ -91,7 +125,6 @@ impl Lander<'_> {
                 self.report(at, &stop);
             }
         }
-        Ok(())
     }
 
     /// An offset asked for is not in the log; finds out of which partition. It is not read any further.
@@ -99,7 +132,7 @@ impl Lander<'_> {
         let stopped = |owned: &Owned| owned.states().values().filter(|state| state.stopped()).count();
         let before = stopped(&self.owned);
         self.owned.states().values_mut().for_each(|state| state.probed = false);
-        self.probe()?;
+        self.probe();
         let all: Vec<Partition> = self.owned.states().keys().copied().collect();
         self.same_log(&all)?;
         anyhow::ensure!(
@@ -160,7 +193,7 @@ impl Lander<'_> {
         let mut states = self.owned.states();
         let Some(state) = states.get_mut(&at) else { return Ok(()) };
         for letter in state.letters() {
-            self.runtime.block_on(self.producer.send(Topic::DeadLetters, letter))?;
+            self.runtime.block_on(self.producer.send_dead_letter(letter))?;
         }
         let count = self.partition_counts.get(&at.topic).copied().unwrap_or(0).max(at.partition + 1);
         let built = state.build(count, self.config.kafka.clock)?;

@@ -13,6 +13,7 @@ use crate::partition::State;
 
 pub(crate) struct Owned {
     states: Mutex<BTreeMap<Partition, State>>,
+    failed: Mutex<Option<anyhow::Error>>,
     store: Store,
     health: Health,
     /// Whom a test lets own what; empty for all.
@@ -22,7 +23,12 @@ pub(crate) struct Owned {
 
 impl Owned {
     pub(crate) fn new(store: Store, health: Health, only: Vec<Partition>, runtime: Handle) -> Self {
-        Self { states: Mutex::default(), store, health, only, runtime }
+        Self { states: Mutex::default(), failed: Mutex::default(), store, health, only, runtime }
+    }
+
+    /// Why a partition that was assigned can't be owned, once.
+    pub(crate) fn failed(&self) -> MutexGuard<'_, Option<anyhow::Error>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn states(&self) -> MutexGuard<'_, BTreeMap<Partition, State>> {
@@ -31,7 +37,7 @@ impl Owned {
 }
 
 impl Owner for Owned {
-    /// Each partition goes on from its chain's head. One whose head can't be read is not read at all.
+    /// Each partition goes on from its chain's head. Where a head can't be read the process ends, and tries anew.
     fn assigned(&self, partitions: &[Partition]) -> Vec<(Partition, Start)> {
         let mut starts = Vec::new();
         for at in partitions.iter().filter(|at| self.only.is_empty() || self.only.contains(at)) {
@@ -43,10 +49,7 @@ impl Owner for Owned {
                         self.health.well(&at.to_string());
                     }
                 }
-                Err(error) => {
-                    tracing::error!(partition = %at, %error, "its chain cannot be read; it is not landed");
-                    self.health.problem(at.to_string(), error.to_string());
-                }
+                Err(error) => *self.failed() = Some(anyhow::Error::new(error).context(format!("the chain of {at}"))),
             }
         }
         starts

@@ -164,7 +164,7 @@ impl State {
     }
 
     pub(crate) fn is_full(&self, records: usize, bytes: usize) -> bool {
-        self.pending.records() >= records || self.pending.payload_bytes() >= bytes
+        self.pending.records() >= records || self.pending.record_bytes() >= bytes
     }
 
     pub(crate) fn has_lingered(&self, linger: Duration, now: Instant) -> bool {

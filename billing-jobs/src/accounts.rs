@@ -63,6 +63,17 @@ impl Accounts {
         }
     }
 
+    /// The versions that are missing below a landed one: they may yet change what a month is billed by.
+    pub(crate) fn gaps(&self) -> Vec<String> {
+        let mut gaps = Vec::new();
+        for (customer_id, versions) in &self.versions {
+            let highest = versions.keys().next_back().copied().unwrap_or(0);
+            let missing = (1..highest).filter(|version| !versions.contains_key(version));
+            gaps.extend(missing.map(|version| format!("version {version} of account {customer_id} is not landed")));
+        }
+        gaps
+    }
+
     /// The account states that bill `month`: the highest-numbered version effective by its start, else the customer's
     /// first, if that is effective before its end.
     pub(crate) fn for_month(&self, month: Month) -> BTreeMap<&CustomerId, &Account> {
@@ -124,6 +135,14 @@ mod tests {
         check(&[first, late], "2026-10", Some("a"));
         check(&[first, late], "2026-11", Some("b"));
         check(&[first, second, (3, "2026-10-01T00:00:00Z", "c")], "2026-10", Some("c"));
+    }
+
+    #[test]
+    fn a_version_that_is_missing_is_named() {
+        let first = (1, "2026-09-01T00:00:00Z", "a");
+        let third = (3, "2026-09-01T00:00:00Z", "c");
+        assert_eq!(accounts(&[first, third]).gaps(), ["version 2 of account acme is not landed"]);
+        assert_eq!(accounts(&[first]).gaps(), [""; 0]);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use contract::BrokerTime;
 use contract::footer::Clock;
 use contract::layout::Topic;
 use contract::time::CLOSING_MARGIN_MS;
-use contract::{BrokerTime, Month};
 use serde::Serialize;
 
+use crate::draft::Draft;
 use crate::lake::Lake;
 
 /// How far the log is landed, against a month's end.
@@ -21,9 +22,9 @@ pub(crate) struct Closing {
     pub(crate) producer_times: bool,
 }
 
-pub(crate) fn closing(lake: &Lake, month: Month) -> Closing {
-    let needed = month.end().plus_millis(CLOSING_MARGIN_MS);
-    let mut open = Vec::new();
+pub(crate) fn closing(lake: &Lake, draft: &Draft) -> Closing {
+    let needed = draft.month().end().plus_millis(CLOSING_MARGIN_MS);
+    let mut open = draft.account_gaps.clone();
     let mut watermarks: Vec<Option<BrokerTime>> = Vec::new();
     for topic in [Topic::Requests, Topic::Accounts] {
         // The newest footers know of partitions that were added.

@@ -70,7 +70,9 @@ pub struct OutputArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  billing-jobs draft --month 2026-10 --store s3://pixtoll")]
+#[command(
+    after_help = "Examples:\n  billing-jobs rollup --month 2026-10\n  billing-jobs draft --month 2026-10 --store s3://pixtoll"
+)]
 pub struct MonthArgs {
     /// The month, in UTC
     #[arg(long, value_name = "YYYY-MM")]
@@ -115,4 +117,7 @@ pub struct FinalizeArgs {
     /// Finalize although the month can't be closed, for this reason; recorded in the run
     #[arg(long, value_name = "REASON")]
     pub exception: Option<String>,
+    /// Development only: finalize a month that was landed with producers' times
+    #[arg(long, env = "PIXTOLL_PRODUCER_TIMES")]
+    pub producer_times: bool,
 }

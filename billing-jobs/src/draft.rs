@@ -49,8 +49,8 @@ pub(crate) enum Version {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RollupRef {
     pub(crate) id_hour: IdHour,
-    pub(crate) inputs_sha256: Digest,
-    pub(crate) sha256: Digest,
+    /// Of what the rollup says, not of the file: neither its encoding nor its address may matter years later.
+    pub(crate) quantities_sha256: Digest,
 }
 
 /// A customer who used something and can't be billed: shown, and in the way of finalizing, never dropped.
@@ -72,6 +72,8 @@ pub(crate) struct Draft {
     pub(crate) rollups: Vec<Rollup>,
     pub(crate) unbilled: Vec<Unbilled>,
     pub(crate) account_conflicts: Vec<String>,
+    /// Account versions that are missing below one that was landed.
+    pub(crate) account_gaps: Vec<String>,
 }
 
 impl Draft {
@@ -111,12 +113,23 @@ pub(crate) async fn compute(
     let inputs_json = document::encode(&inputs)?.into();
     let bills_jsonl = lines(&bills)?;
     let bills_parquet = table::bills(&bills)?;
-    let account_conflicts = accounts.conflicts;
-    Ok(Draft { inputs, inputs_json, bills, bills_jsonl, bills_parquet, usage, rollups, unbilled, account_conflicts })
+    let (account_gaps, account_conflicts) = (accounts.gaps(), accounts.conflicts);
+    Ok(Draft {
+        inputs,
+        inputs_json,
+        bills,
+        bills_jsonl,
+        bills_parquet,
+        usage,
+        rollups,
+        unbilled,
+        account_conflicts,
+        account_gaps,
+    })
 }
 
 fn reference(rollup: &Rollup) -> RollupRef {
-    RollupRef { id_hour: rollup.id_hour, inputs_sha256: rollup.inputs_sha256, sha256: rollup.sha256 }
+    RollupRef { id_hour: rollup.id_hour, quantities_sha256: rollup.quantities_sha256 }
 }
 
 /// A bill for everybody with an account, used or not, in the order of customer ids.
@@ -141,7 +154,10 @@ fn rate_all(
     }
     for (customer_id, used) in usage {
         if !states.contains_key(customer_id) {
-            unbilled.push(not_billed(used, format!("{customer_id} has no account that was landed by the cut"))?);
+            unbilled.push(not_billed(
+                used,
+                format!("{customer_id} has no account that was landed by the cut and effective in {month}"),
+            )?);
         }
     }
     Ok((bills, unbilled))
@@ -173,7 +189,8 @@ pub(crate) async fn write(store: &Store, draft: &Draft) -> anyhow::Result<()> {
     ] {
         let path = layout::draft_file(draft.month(), &id, file);
         service::kill_point("before-draft-put");
-        if store.create(&path, bytes.clone()).await? == Put::AlreadyOther {
+        // The table is a view: another build may have encoded the same rows otherwise, and the first one stands.
+        if store.create(&path, bytes.clone()).await? == Put::AlreadyOther && file != DraftFile::Table {
             anyhow::bail!("BILL-3: {path} exists with other bytes, although it was made from the same inputs");
         }
     }
@@ -188,8 +205,8 @@ pub(crate) async fn read_inputs(store: &Store, month: Month, id: &Digest) -> any
     document::decode(&bytes).with_context(|| path)
 }
 
-/// The furthest draft of a month: the newest price book, then the largest cut.
-pub(crate) async fn furthest(store: &Store, month: Month) -> anyhow::Result<Option<Digest>> {
+/// The furthest draft of a month: on top of the last run, then the newest price book, then the largest cut.
+pub(crate) async fn furthest(store: &Store, month: Month, last_run: Option<Digest>) -> anyhow::Result<Option<Digest>> {
     let mut best = None;
     for entry in store.list(&layout::drafts(month)).await? {
         let Some(id) = entry.path.strip_suffix("/inputs.json").and_then(|folder| folder.rsplit('/').next()) else {
@@ -198,7 +215,7 @@ pub(crate) async fn furthest(store: &Store, month: Month) -> anyhow::Result<Opti
         let id: Digest = id.parse()?;
         let inputs = read_inputs(store, month, &id).await?;
         let landed: i128 = inputs.cut.iter().map(|part| i128::from(part.next_offset)).sum();
-        best = best.max(Some((inputs.price_book.version, landed, id)));
+        best = best.max(Some((inputs.previous_run_sha256 == last_run, inputs.price_book.version, landed, id)));
     }
-    Ok(best.map(|(_, _, id)| id))
+    Ok(best.map(|(_, _, _, id)| id))
 }

@@ -16,11 +16,16 @@ use crate::reconcile::Report;
 /// Two finalizations at once: one wins, the other starts again on top, this often.
 const TRIES: usize = 3;
 
+/// What may be missing or strange in a month that becomes final by exception. Sums that don't add up may not.
+const OPENED_BY_EXCEPTION: [&str; 4] = ["LOG-1", "LOG-2", "LAND-1", "BILL-1"];
+
 /// An operator's decision, recorded in the run.
 #[derive(Debug)]
 pub(crate) struct Decision {
     pub(crate) operator: String,
     pub(crate) exception: Option<String>,
+    /// Development: months of producers' times become final, too.
+    pub(crate) producer_times: bool,
     pub(crate) at: BrokerTime,
 }
 
@@ -36,30 +41,53 @@ pub(crate) fn of_month(runs: &[StoredRun], month: Month) -> Option<&Run> {
     runs.iter().map(|stored| &stored.run).find(|run| run.month == month)
 }
 
-/// Refuses what may not become final. An operator's exception opens a month that is not closed; nothing opens one whose
-/// bills are wrong.
-pub(crate) fn check(draft: &Draft, report: &Report, closing: &Closing, decision: &Decision) -> Result<(), BadUsage> {
+/// What only an exception opens, in words; an error for what nothing opens: a month that is not over, and bills that are
+/// wrong.
+pub(crate) fn check(
+    draft: &Draft,
+    report: &Report,
+    closing: &Closing,
+    decision: &Decision,
+) -> Result<Vec<String>, BadUsage> {
     let month = draft.month();
     let refuse = |why: String| Err(BadUsage(format!("{month} is not finalized: {why}")));
-    for check in report.checks.iter().filter(|check| !check.holds) {
-        let openable = matches!(check.invariant, "LOG-1" | "BILL-1" if decision.exception.is_some());
-        if !openable {
-            let first = check.broken.first().map_or("", String::as_str);
-            return refuse(format!("{} is broken: {} ({first})", check.invariant, check.numbers));
-        }
-    }
-    if let Some(open) = closing.open.first().filter(|_| decision.exception.is_none()) {
-        let more = closing.open.len() - 1;
-        return refuse(format!("it can't be closed yet: {open} (and {more} more); wait, or record an --exception"));
-    }
     if decision.operator.trim().is_empty() {
         return refuse("say who decides it with --operator".to_owned());
     }
-    Ok(())
+    if decision.at < month.end() {
+        return refuse(format!("it ends at {}", month.end()));
+    }
+    if closing.producer_times && !decision.producer_times {
+        return refuse("its times are the producers'; in development, pass --producer-times".to_owned());
+    }
+    let mut opened = Vec::new();
+    for check in report.checks.iter().filter(|check| !check.holds) {
+        let first = check.broken.first().map_or("", String::as_str);
+        let what = format!("{} is broken: {} ({first})", check.invariant, check.numbers);
+        if !OPENED_BY_EXCEPTION.contains(&check.invariant) {
+            return refuse(what);
+        }
+        opened.push(what);
+    }
+    opened.extend(closing.open.iter().map(|open| format!("it can't be closed yet: {open}")));
+    match opened.first() {
+        Some(first) if decision.exception.is_none() => {
+            let more = opened.len() - 1;
+            refuse(format!("{first} (and {more} more); wait, or record an --exception"))
+        }
+        _ => Ok(opened),
+    }
 }
 
-/// Commits the run. `draft` is what was checked, at its cut.
-pub(crate) async fn commit(store: &Store, draft: &Draft, decision: &Decision) -> anyhow::Result<Finalized> {
+/// Commits the run. `draft` is what was checked, at its cut; `opened` is what the decision's exception opened.
+pub(crate) async fn commit(
+    store: &Store,
+    draft: &Draft,
+    decision: &Decision,
+    opened: &[String],
+) -> anyhow::Result<Finalized> {
+    let table = layout::draft_file(draft.month(), &draft.id(), DraftFile::Table);
+    let table = store.get(&table).await?.with_context(|| format!("{table} is missing"))?;
     for _ in 0..TRIES {
         let runs = read_runs(store).await?;
         if let Some(run) = of_month(&runs, draft.month()) {
@@ -72,7 +100,8 @@ pub(crate) async fn commit(store: &Store, draft: &Draft, decision: &Decision) ->
                 draft.month()
             )));
         }
-        let run = build(draft, last, decision)?;
+        let run =
+            Run { bills_parquet_sha256: Digest::of(&table), opened: opened.to_vec(), ..build(draft, last, decision)? };
         run::check_link(last, &run).map_err(anyhow::Error::msg)?;
         let bytes = Bytes::from(run.encode()?);
         service::kill_point("before-run-put");
@@ -107,6 +136,7 @@ fn build(draft: &Draft, last: Option<&StoredRun>, decision: &Decision) -> anyhow
         finalized_at_ms: decision.at.as_millis(),
         operator: decision.operator.clone(),
         exception: decision.exception.clone(),
+        opened: Vec::new(),
     })
 }
 

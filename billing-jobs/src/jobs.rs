@@ -27,13 +27,20 @@ pub async fn run(command: Command, shutdown: Shutdown) -> anyhow::Result<()> {
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::PriceBook(PriceBookCommand::Publish { file, store }) => publish(&open(&store.store)?, &file).await,
-        Command::PriceBook(PriceBookCommand::List { store, output }) => list(&open(&store.store)?, output.json).await,
+        Command::PriceBook(PriceBookCommand::List { store, output }) => {
+            list(&open_to_read(&store.store)?, output.json).await
+        }
         Command::Rollup(args) => roll_up(args).await,
         Command::Draft(args) => draft(args).await,
         Command::Show(args) => show(args).await,
         Command::Reconcile(args) => reconcile_month(args).await,
         Command::Finalize(args) => finalize_month(args).await,
     }
+}
+
+/// For what writes nothing: a mistyped place is an error, not a new folder.
+fn open_to_read(url: &str) -> anyhow::Result<Store> {
+    Ok(Store::open_read_only(url).map_err(|error| BadUsage(format!("--store: {error}")))?)
 }
 
 fn open(url: &str) -> anyhow::Result<Store> {
@@ -87,7 +94,7 @@ async fn draft(args: MonthArgs) -> anyhow::Result<()> {
     let draft = draft::compute(&lake, args.month, &prices, last, &print::progress()).await?;
     draft::write(&store, &draft).await?;
     let report = reconcile(&lake, &draft, None).await?;
-    let closing = closing(&lake, args.month);
+    let closing = closing(&lake, &draft);
     if args.output.json {
         return Ok(output::json(&json!({
             "draft": draft.id(), "month": args.month, "bills": draft.bills, "unbilled": draft.unbilled,
@@ -115,6 +122,11 @@ async fn recompute(store: &Store, args: &DraftArgs) -> anyhow::Result<Recomputed
     let runs = read_runs(store).await?;
     let id = chosen(store, args, &runs).await?;
     let inputs = draft::read_inputs(store, month, &id).await?;
+    if inputs.roster != [args.month.region.clone()] {
+        let roster: Vec<&str> = inputs.roster.iter().map(contract::Region::as_str).collect();
+        let (asked, roster) = (&args.month.region, roster.join(", "));
+        anyhow::bail!(BadUsage(format!("draft {id} is of region {roster}, not {asked}; pass --region {roster}")));
+    }
     let lake = Lake::read(store, args.month.region.clone()).await?.at(&inputs.cut)?;
     let prices = price_books::by_reference(store, inputs.price_book).await?;
     let draft = draft::compute(&lake, month, &prices, inputs.previous_run_sha256, &print::progress()).await?;
@@ -128,7 +140,7 @@ async fn chosen(store: &Store, args: &DraftArgs, runs: &[StoredRun]) -> anyhow::
     let fixed = args.draft.or_else(|| finalize::of_month(runs, month).map(|run| run.inputs_sha256));
     let found = match fixed {
         Some(id) => Some(id),
-        None => draft::furthest(store, month).await?,
+        None => draft::furthest(store, month, runs.last().map(|stored| stored.sha256)).await?,
     };
     Ok(found.ok_or_else(|| no_draft(month))?)
 }
@@ -138,7 +150,7 @@ fn no_draft(month: Month) -> BadUsage {
 }
 
 async fn show(args: ShowArgs) -> anyhow::Result<()> {
-    let store = open(&args.draft.month.store.store)?;
+    let store = open_to_read(&args.draft.month.store.store)?;
     let month = args.draft.month.month;
     let runs = read_runs(&store).await?;
     let id = chosen(&store, &args.draft, &runs).await?;
@@ -180,7 +192,7 @@ async fn reconcile_month(args: DraftArgs) -> anyhow::Result<()> {
     }
     let Recomputed { lake, draft, stored } = recompute(&store, &args).await?;
     let report = reconcile(&lake, &draft, Some(&stored)).await?;
-    let closing = closing(&lake, month);
+    let closing = closing(&lake, &draft);
     if as_json {
         output::json(&json!({ "month": month, "draft": draft.id(), "report": report, "closing": closing }))?;
     } else {
@@ -194,14 +206,19 @@ async fn reconcile_month(args: DraftArgs) -> anyhow::Result<()> {
 async fn finalize_month(args: FinalizeArgs) -> anyhow::Result<()> {
     let store = open(&args.draft.month.store.store)?;
     let (as_json, month) = (args.draft.month.output.json, args.draft.month.month);
-    let decision = Decision { operator: args.operator, exception: args.exception, at: clock::now() };
+    let decision = Decision {
+        operator: args.operator,
+        exception: args.exception,
+        producer_times: args.producer_times,
+        at: clock::now(),
+    };
     let finalized = if let Some(run) = finalize::of_month(&read_runs(&store).await?, month) {
         Finalized::Before(run.clone())
     } else {
         let Recomputed { lake, draft, stored } = recompute(&store, &args.draft).await?;
         let report = reconcile(&lake, &draft, Some(&stored)).await?;
-        finalize::check(&draft, &report, &closing(&lake, month), &decision)?;
-        finalize::commit(&store, &draft, &decision).await?
+        let opened = finalize::check(&draft, &report, &closing(&lake, &draft), &decision)?;
+        finalize::commit(&store, &draft, &decision, &opened).await?
     };
     let (run, how) = match &finalized {
         Finalized::Now(run) => (run, "is final now"),

@@ -1,9 +1,10 @@
 //! The invariants that can be known from the lake, each with its numbers.
 
 use anyhow::Context as _;
-use contract::Month;
 use contract::footer::Clock;
 use contract::layout::Topic;
+use contract::time::CLOSING_MARGIN_MS;
+use contract::{IdHour, Month};
 use datafusion::prelude::SessionContext;
 use segments::{Chain, Segment};
 use serde::Serialize;
@@ -13,8 +14,8 @@ use crate::lake::Lake;
 use crate::query::{ask, count, rows, session};
 use crate::rollup;
 
-/// How far a broker's own clock may step back between two records.
-const BROKER_SKEW_MS: i64 = 60_000;
+/// How far brokers' clocks may differ, or one may step back.
+const BROKER_SKEW_MS: i64 = CLOSING_MARGIN_MS;
 /// How many ids of what breaks an invariant are listed.
 const LISTED: usize = 20;
 
@@ -56,7 +57,7 @@ pub(crate) async fn reconcile(lake: &Lake, draft: &Draft, stored: Option<&[u8]>)
     let month = draft.month();
     let tables = month_tables(lake, month).await?;
     let (log_1, answered) = log_1(&tables).await?;
-    let mut checks = vec![log_1, log_2(&tables).await?, land_1(lake), dedup_1(lake, draft).await?];
+    let mut checks = vec![log_1, log_2(&tables).await?, land_1(lake, month), dedup_1(lake, draft, &tables).await?];
     checks.extend([bill_1(draft), bill_2(draft)]);
     checks.extend(stored.map(|stored| bill_3(draft, stored)));
     Ok(Report { checks, answered, conflicts: rollup::total(&draft.rollups).conflicts })
@@ -67,7 +68,7 @@ async fn month_tables(lake: &Lake, month: Month) -> anyhow::Result<SessionContex
     let (start, end) = (month.start(), month.end());
     let overlaps = |s: &&Segment| s.footer.min_append_time < end && s.footer.max_append_time >= start;
     // An answer comes after its request, however long after.
-    let answers = |s: &&Segment| s.footer.max_append_time >= start;
+    let answers = |s: &&Segment| s.footer.max_append_time.plus_millis(BROKER_SKEW_MS) >= start;
     let requests = lake.rows(Topic::Requests, lake.segments(Topic::Requests).filter(overlaps)).await?;
     let events = lake.rows(Topic::Usage, lake.segments(Topic::Usage).filter(answers)).await?;
     let letters = lake.rows(Topic::DeadLetters, lake.segments(Topic::DeadLetters).filter(answers)).await?;
@@ -112,7 +113,8 @@ async fn log_2(tables: &SessionContext) -> anyhow::Result<Check> {
     let mut broken = Vec::new();
     let first = format!("SELECT * FROM unrequested ORDER BY request_id LIMIT {LISTED}");
     for row in rows(&ask(tables, &first).await?) {
-        let (customer, id) = (row.text("customer_id")?, row.request_id("request_id")?.context("an event without an id")?);
+        let (customer, id) =
+            (row.text("customer_id")?, row.request_id("request_id")?.context("an event without an id")?);
         broken.push(format!("event {id} of {customer} answers no landed request"));
     }
     let numbers = format!("{done} done events, {unrequested} of them without a request");
@@ -120,31 +122,33 @@ async fn log_2(tables: &SessionContext) -> anyhow::Result<Check> {
 }
 
 /// The chains' links were checked when they were read; here the append times.
-fn land_1(lake: &Lake) -> Check {
+fn land_1(lake: &Lake, month: Month) -> Check {
     let segments: usize = lake.chains.values().map(|chain| chain.segments.len()).sum();
     let records: u64 = lake.chains.values().flat_map(|chain| &chain.segments).map(|s| s.footer.records).sum();
-    let mut broken: Vec<String> = lake.chains.values().flat_map(backwards).collect();
+    let mut broken: Vec<String> = lake.chains.values().flat_map(|chain| backwards(chain, month)).collect();
     broken.truncate(LISTED);
     let chains = lake.chains.len();
     let numbers = format!("{chains} chains of {segments} segments and {records} records, without hole or overlap");
     Check { invariant: "LAND-1", holds: broken.is_empty(), numbers, broken }
 }
 
-fn backwards(chain: &Chain) -> Vec<String> {
+/// Where append times step back in or beside the month.
+fn backwards(chain: &Chain, month: Month) -> Vec<String> {
     let mut found = Vec::new();
     for pair in chain.segments.windows(2) {
         let [before, after] = pair else { continue };
         let by_broker = before.footer.clock == Clock::Broker && after.footer.clock == Clock::Broker;
         let (latest, earliest) = (before.footer.max_append_time, after.footer.min_append_time);
-        if by_broker && earliest.plus_millis(BROKER_SKEW_MS) < latest {
+        let concerns = earliest < month.end() && latest >= month.start();
+        if by_broker && concerns && earliest.plus_millis(BROKER_SKEW_MS) < latest {
             found.push(format!("{}: append times go back from {latest} to {earliest}", after.path));
         }
     }
     found
 }
 
-/// Landed by the footers, against what the rollups made of it.
-async fn dedup_1(lake: &Lake, draft: &Draft) -> anyhow::Result<Check> {
+/// Landed by the footers, against what the rollups made of it; and no event of the month outside the rollups.
+async fn dedup_1(lake: &Lake, draft: &Draft, tables: &SessionContext) -> anyhow::Result<Check> {
     let units = rollup::units(&draft.rollups);
     let footers = || lake.segments(Topic::Usage).map(|segment| &segment.footer);
     let landed: u64 =
@@ -164,8 +168,15 @@ async fn dedup_1(lake: &Lake, draft: &Draft) -> anyhow::Result<Check> {
         sum.duplicates
     );
     let holds = landed + quarantined == right;
-    let broken = if holds { Vec::new() } else { vec![format!("the right side is {right}")] };
-    Ok(Check { invariant: "DEDUP-1", holds, numbers, broken })
+    let mut broken = if holds { Vec::new() } else { vec![format!("the right side is {right}")] };
+    let of_month = "SELECT DISTINCT id_hour FROM events WHERE quarantine_reason IS NULL ORDER BY id_hour";
+    for row in rows(&ask(tables, of_month).await?) {
+        let id_hour: IdHour = row.text("id_hour")?.parse()?;
+        if !units.contains(&id_hour) {
+            broken.push(format!("events of the month have ids minted in {id_hour}, too far from it to be rolled up"));
+        }
+    }
+    Ok(Check { invariant: "DEDUP-1", holds: broken.is_empty(), numbers, broken })
 }
 
 fn bill_1(draft: &Draft) -> Check {

@@ -39,10 +39,8 @@ pub(crate) struct Figures {
 #[derive(Debug, Clone)]
 pub(crate) struct Rollup {
     pub(crate) id_hour: IdHour,
-    /// Of the inputs: its address.
-    pub(crate) inputs_sha256: Digest,
-    /// Of the file.
-    pub(crate) sha256: Digest,
+    /// Of what it says: see [`quantities_digest`].
+    pub(crate) quantities_sha256: Digest,
     pub(crate) figures: Figures,
     pub(crate) rows: Vec<RecordBatch>,
     pub(crate) reused: bool,
@@ -101,7 +99,8 @@ async fn roll_up_unit(lake: &Lake, id_hour: IdHour, segments: &[&Segment]) -> an
         figures.landed == expected && expected == figures.billable + figures.unbillable + figures.duplicates,
         "DEDUP-1: {expected} events landed, {figures:?}"
     );
-    Ok(Rollup { id_hour, inputs_sha256, sha256: Digest::of(&bytes), figures, rows, reused })
+    let quantities_sha256 = quantities_digest(&figures, &rows)?;
+    Ok(Rollup { id_hour, quantities_sha256, figures, rows, reused })
 }
 
 async fn compute(lake: &Lake, id_hour: IdHour, segments: &[&Segment]) -> anyhow::Result<Bytes> {
@@ -127,6 +126,22 @@ async fn compute(lake: &Lake, id_hour: IdHour, segments: &[&Segment]) -> anyhow:
     };
     let rows = ask(&context, include_str!("rollup.sql")).await?;
     write(&figures, &rows)
+}
+
+/// The digest of a rollup's figures and rows, whatever file they stand in.
+fn quantities_digest(figures: &Figures, rows: &[RecordBatch]) -> anyhow::Result<Digest> {
+    let mut parts = vec![serde_json::to_string(figures)?];
+    for row in crate::query::rows(rows) {
+        for name in ["customer_id", "region", "operation", "input_format", "output_format", "outcome"] {
+            parts.push(row.optional_text(name)?.map_or("-".to_owned(), |text| format!("+{text}")));
+        }
+        parts.push(row.time("billing_hour")?.as_millis().to_string());
+        parts.push(row.int64("conversions")?.to_string());
+        for name in ["input_bytes", "output_bytes", "input_pixels", "output_pixels", "cpu_micros"] {
+            parts.push(row.decimal(name)?.to_string());
+        }
+    }
+    Ok(Digest::of_parts(parts.iter().map(String::as_bytes)))
 }
 
 fn number(count: i64) -> anyhow::Result<u64> {

@@ -65,7 +65,10 @@ impl Answerer {
     /// Returns once the answer is on the log, acknowledged.
     pub(crate) async fn answer(&self, work: Work) -> Result<(), Trouble> {
         match work {
-            Work::DeadLetter(letter) => self.send(Topic::DeadLetters, &letter).await,
+            Work::DeadLetter(letter) => {
+                retry("sending a dead letter", || async { Ok(self.producer.send_dead_letter(&letter).await?) }).await?;
+                Ok(())
+            }
             Work::Request { received, partition, offset, accepted_at } => {
                 let decided = match self.decide(&received, accepted_at).await {
                     Ok(done) => Ok(done),
@@ -75,7 +78,7 @@ impl Answerer {
                 let position = RequestPosition { partition, offset };
                 let event = self.event(&received, position, accepted_at, decided)?;
                 tracing::debug!(request_id = %event.request_id, done = event.outcome.is_done(), "answered");
-                self.send(Topic::Usage, &event.to_record()?).await
+                self.send(&event.to_record()?).await
             }
         }
     }
@@ -205,8 +208,8 @@ impl Answerer {
         })
     }
 
-    async fn send(&self, topic: Topic, record: &Record) -> Result<(), Trouble> {
-        retry("answering", || async { Ok(self.producer.send(topic, record).await?) }).await?;
+    async fn send(&self, event: &Record) -> Result<(), Trouble> {
+        retry("answering", || async { Ok(self.producer.send(Topic::Usage, event).await?) }).await?;
         kill_point("after-ack");
         Ok(())
     }

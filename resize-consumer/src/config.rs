@@ -100,10 +100,9 @@ impl Cli {
             None => std::thread::available_parallelism()?.get(),
         };
         let max_request_age_ms = i64::try_from(self.max_request_age.as_millis())?;
-        if max_request_age_ms > DEFAULT_MAX_REQUEST_AGE_MS {
-            return Err(
-                BadUsage("--max-request-age: 24h is the most, since dedup looks no further back".to_owned()).into()
-            );
+        if !(60_000..=DEFAULT_MAX_REQUEST_AGE_MS).contains(&max_request_age_ms) {
+            let why = "--max-request-age: from 1m to 24h; dedup looks no further back";
+            return Err(BadUsage(why.to_owned()).into());
         }
         Ok(Config {
             kafka,

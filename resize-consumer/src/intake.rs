@@ -35,6 +35,8 @@ struct Intake<'a> {
     finished: Receiver<Finished>,
     last_commit: Instant,
     paused: bool,
+    /// Held by each answer in work, also by those of partitions that are ours no more: so memory stays bounded.
+    in_work: Arc<()>,
 }
 
 /// Takes requests until shutdown, then finishes what is in work, commits, and leaves the group.
@@ -49,7 +51,17 @@ pub(crate) fn take_in(
     let consumer = Consumer::subscribe(&config.kafka, GROUP, &[Topic::Requests], Reset::Earliest, owner)?;
     let (finish, finished) = channel();
     let last_commit = Instant::now();
-    let mut intake = Intake { config, answerer, consumer, owned, finish, finished, last_commit, paused: false };
+    let mut intake = Intake {
+        config,
+        answerer,
+        consumer,
+        owned,
+        finish,
+        finished,
+        last_commit,
+        paused: false,
+        in_work: Arc::default(),
+    };
     health.problem("log", "no partition assigned yet");
     while !shutdown.is_requested() {
         intake.turn()?;
@@ -72,7 +84,7 @@ impl Intake<'_> {
         match self.consumer.poll(POLL) {
             None => Ok(()),
             Some(Ok(polled)) => {
-                begin(&self.owned, self.answerer, &self.finish, &polled);
+                begin(&self.owned, self.answerer, &self.finish, &self.in_work, &polled);
                 self.paused = false; // if it was, a rebalance has lifted the pause
                 Ok(())
             }
@@ -80,10 +92,14 @@ impl Intake<'_> {
         }
     }
 
+    fn in_work(&self) -> usize {
+        Arc::strong_count(&self.in_work) - 1
+    }
+
     /// While all places are taken nothing is read; if that lasts, the partitions are paused, so that polling, and with
     /// it the membership in the group, goes on.
     fn wait_for_room(&mut self) -> anyhow::Result<()> {
-        let full = |intake: &Self| intake.owned.in_flight() >= intake.config.in_flight;
+        let full = |intake: &Self| intake.in_work() >= intake.config.in_flight;
         let until = Instant::now() + PAUSE_AFTER;
         while full(self) && !self.paused {
             match self.finished.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -139,7 +155,7 @@ impl Intake<'_> {
 }
 
 /// Hands a record's work out.
-fn begin(owned: &Owned, answerer: &Arc<Answerer>, finish: &Sender<Finished>, polled: &Polled<'_>) {
+fn begin(owned: &Owned, answerer: &Arc<Answerer>, finish: &Sender<Finished>, in_work: &Arc<()>, polled: &Polled<'_>) {
     let Some(ticket) = owned.take(polled.at, polled.offset) else { return };
     let record = polled.record();
     if record.is_tick() {
@@ -154,8 +170,12 @@ fn begin(owned: &Owned, answerer: &Arc<Answerer>, finish: &Sender<Finished>, pol
         }
     };
     let (answerer, finish) = (Arc::clone(answerer), finish.clone());
+    let in_work = Arc::clone(in_work);
     Handle::current().spawn(async move {
-        let outcome = answerer.answer(work).await;
+        // A panic ends the process, too, instead of leaving this offset open for ever.
+        let answered = tokio::spawn(async move { answerer.answer(work).await }).await;
+        let outcome = answered.unwrap_or_else(|panic| Err(Trouble::Impossible(panic.to_string())));
+        drop(in_work);
         let _ = finish.send((ticket, outcome)); // the intake is gone only when the process ends
     });
 }

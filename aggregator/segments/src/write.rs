@@ -16,6 +16,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
+use crate::read::Segment;
 use crate::rows::{Place, Rows};
 
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,8 @@ pub enum WriteError {
     Empty,
     #[error("offset {offset} of {topic} comes after {last}: records must be pushed in order")]
     OutOfOrder { topic: &'static str, offset: i64, last: i64 },
+    #[error("the segment would not read back: {0}")]
+    Unreadable(String),
     #[error("the footer cannot be written: {0}")]
     Footer(#[from] serde_json::Error),
     #[error("the rows cannot be written: {0}")]
@@ -67,7 +70,7 @@ pub struct Pending {
     quarantined: u64,
     rows_per_id_hour: std::collections::BTreeMap<contract::IdHour, u64>,
     sums: footer::QuantitySums,
-    payload_bytes: usize,
+    record_bytes: usize,
 }
 
 impl Pending {
@@ -85,7 +88,7 @@ impl Pending {
             quarantined: 0,
             rows_per_id_hour: std::collections::BTreeMap::new(),
             sums: footer::QuantitySums::default(),
-            payload_bytes: 0,
+            record_bytes: 0,
         })
     }
 
@@ -103,9 +106,9 @@ impl Pending {
         self.places.len() + usize::try_from(self.ticks).unwrap_or(usize::MAX)
     }
 
-    /// Bytes of the payloads pushed: a measure of the memory held.
-    pub fn payload_bytes(&self) -> usize {
-        self.payload_bytes
+    /// Bytes of the records pushed: a measure of the memory held.
+    pub fn record_bytes(&self) -> usize {
+        self.record_bytes
     }
 
     /// Takes the next record. A tick gives no row. A record that can't be read gives a quarantined row, and the inner
@@ -126,7 +129,7 @@ impl Pending {
         self.last = Some((offset, appended_at, digest));
         self.min_append_time = self.min_append_time.min(appended_at);
         self.max_append_time = self.max_append_time.max(appended_at);
-        self.payload_bytes += record.payload.map_or(0, <[u8]>::len);
+        self.record_bytes += record.size();
         if record.is_tick() {
             self.ticks += 1;
             return Ok(Ok(()));
@@ -179,7 +182,13 @@ impl Pending {
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)?;
         writer.write(&batch)?;
         let bytes = Bytes::from(writer.into_inner()?);
-        Ok(Built { path: layout::segment(self.topic, link.epoch, link.partition, link.start), bytes, footer })
+        let path = layout::segment(self.topic, link.epoch, link.partition, link.start);
+        // Once put it stays: what does not read back must not get there.
+        let read = Segment::parse(&path, &bytes).map_err(|error| WriteError::Unreadable(error.to_string()))?;
+        if read.footer != footer {
+            return Err(WriteError::Unreadable("its footer reads back as another".to_owned()));
+        }
+        Ok(Built { path, bytes, footer })
     }
 }
 

@@ -103,6 +103,29 @@ async fn log_1_an_undecodable_request_is_answered_by_its_dead_letter() {
     assert_eq!(broken(&landing).await, [""; 0]);
 }
 
+/// A stray letter does not make a readable request answered.
+#[tokio::test]
+async fn log_1_a_dead_letter_answers_only_the_record_that_it_carries() {
+    let mut landing = healthy().await;
+    let asked = request("acme", id(NOON, 2), 320);
+    let offset = landing.request(&asked, NOON).await;
+    let record = asked.to_record(&contract::request::Attempt::default()).unwrap();
+    let error = contract::record::DecodeError::MissingKey;
+    let letter = contract::DeadLetter::wrap(&record.view(), "resize.requests", 0, offset, at(NOON), &error);
+    landing.land(Topic::DeadLetters, 0, &[(at(NOON), letter)]).await;
+    assert_eq!(broken(&landing).await, ["LOG-1"]);
+}
+
+/// An event whose id was minted a month before it was accepted is in no rollup of the month.
+#[tokio::test]
+async fn dedup_1_an_event_of_the_month_that_is_not_rolled_up_is_named() {
+    let mut landing = healthy().await;
+    let asked = request("acme", id("2026-09-01T00:00:00Z", 2), 320);
+    let offset = landing.request(&asked, NOON).await;
+    landing.events(0, &[done(&asked, offset, NOON, 7)]).await;
+    assert_eq!(broken(&landing).await, ["DEDUP-1"]);
+}
+
 #[tokio::test]
 async fn log_2_usage_without_a_request_is_named() {
     let mut landing = healthy().await;
@@ -142,29 +165,76 @@ async fn bill_2_and_bill_3_a_changed_bill_is_named() {
 
 fn decision(exception: Option<&str>) -> Decision {
     let exception = exception.map(str::to_owned);
-    Decision { operator: "kim".to_owned(), exception, at: BrokerTime::from_millis(1) }
+    Decision { operator: "kim".to_owned(), exception, producer_times: false, at: at(CLOSED) }
 }
 
 #[tokio::test]
 async fn a_month_becomes_final_once_it_is_closed_and_only_once() {
     let mut landing = healthy().await;
     let (draft, report) = drafted(&landing).await;
-    let open = closing(&landing.lake().await, month());
+    let open = closing(&landing.lake().await, &draft);
     assert!(finalize::check(&draft, &report, &open, &decision(None)).is_err(), "{open:?}");
-    finalize::check(&draft, &report, &open, &decision(Some("the broker is gone"))).unwrap();
+    let opened = finalize::check(&draft, &report, &open, &decision(Some("the broker is gone"))).unwrap();
+    assert_eq!(opened.len(), 2, "{opened:?}");
+    let early = Decision { at: month().end().plus_millis(-1), ..decision(Some("I can't wait")) };
+    assert!(finalize::check(&draft, &report, &open, &early).is_err(), "the month is not over");
 
     landing.tick(CLOSED).await;
-    let closed = closing(&landing.lake().await, month());
-    assert_eq!(closed.open, [""; 0]);
     let (draft, report) = drafted(&landing).await;
+    let closed = closing(&landing.lake().await, &draft);
+    assert_eq!(closed.open, [""; 0]);
     finalize::check(&draft, &report, &closed, &decision(None)).unwrap();
 
-    let first = finalize::commit(&landing.store, &draft, &decision(None)).await.unwrap();
+    let first = finalize::commit(&landing.store, &draft, &decision(None), &[]).await.unwrap();
     let Finalized::Now(run) = first else { panic!("{first:?}") };
     assert_eq!((run.seq, run.first_invoice_number, run.customers.len()), (1, 1, 1));
-    let again = finalize::commit(&landing.store, &draft, &decision(Some("again"))).await.unwrap();
+    let again = finalize::commit(&landing.store, &draft, &decision(Some("again")), &[]).await.unwrap();
     assert!(matches!(again, Finalized::Before(before) if before == run));
     assert_eq!(landing.store.list("bills/runs").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_an_exception_opens_is_recorded_in_the_run() {
+    let mut landing = healthy().await;
+    landing.request(&request("acme", id(NOON, 2), 320), NOON).await;
+    let (draft, report) = drafted(&landing).await;
+    let decision = decision(Some("the broker is gone"));
+    let open = closing(&landing.lake().await, &draft);
+    let opened = finalize::check(&draft, &report, &open, &decision).unwrap();
+    finalize::commit(&landing.store, &draft, &decision, &opened).await.unwrap();
+    let runs = seals::read_runs(&landing.store).await.unwrap();
+    let run = &runs[0].run;
+    assert_eq!(run.exception.as_deref(), Some("the broker is gone"));
+    assert!(run.opened[0].starts_with("LOG-1 is broken: 2 accepted = 1 answered"), "{:?}", run.opened);
+    assert_eq!(run.opened, opened);
+}
+
+/// The run names what is stored: a table that another build encoded otherwise stands.
+#[tokio::test]
+async fn a_run_names_the_table_that_is_stored() {
+    let landing = healthy().await;
+    let (mut draft, _) = drafted(&landing).await;
+    draft.bills_parquet = bytes::Bytes::from_static(b"another encoding");
+    draft::write(&landing.store, &draft).await.unwrap();
+    finalize::commit(&landing.store, &draft, &decision(None), &[]).await.unwrap();
+    let run = &seals::read_runs(&landing.store).await.unwrap()[0].run;
+    let (path, digest) = run.source(seals::manifest::RunFileKind::BillsTable);
+    let stored = landing.store.get(&path).await.unwrap().unwrap();
+    assert_eq!(digest, Some(contract::Digest::of(&stored)));
+}
+
+/// Two months drafted, one finalized, the other drafted again on top: that draft is the furthest, whatever its digest.
+#[tokio::test]
+async fn a_draft_on_top_of_the_last_run_is_further_than_one_below_it() {
+    let landing = healthy().await;
+    let (below, _) = drafted(&landing).await;
+    let last = Some(contract::Digest::of(b"a run"));
+    let inputs = draft::Inputs { previous_run_sha256: last, ..below.inputs.clone() };
+    let inputs_json = seals::document::encode(&inputs).unwrap().into();
+    let above = Draft { inputs, inputs_json, ..drafted(&landing).await.0 };
+    draft::write(&landing.store, &above).await.unwrap();
+    assert_eq!(draft::furthest(&landing.store, month(), last).await.unwrap(), Some(above.id()));
+    assert_eq!(draft::furthest(&landing.store, month(), None).await.unwrap(), Some(below.id()));
 }
 
 #[tokio::test]
@@ -172,7 +242,8 @@ async fn a_partition_that_was_added_must_be_landed_too() {
     let mut landing = healthy().await;
     landing.tick(CLOSED).await;
     landing.land(Topic::Requests, 1, &[(at(NOON), contract::tick::record("resize.requests", 1, 0))]).await;
-    let open = closing(&landing.lake().await, month()).open;
+    let (draft, _) = drafted(&landing).await;
+    let open = closing(&landing.lake().await, &draft).open;
     assert!(open[0].starts_with("resize.requests/1 is landed up to"), "{open:?}");
 }
 
@@ -195,5 +266,5 @@ async fn bill_3_a_draft_recomputes_at_its_cut() {
 
     let (newer, _) = drafted(&landing).await;
     assert_ne!(newer.id(), draft.id());
-    assert_eq!(draft::furthest(&landing.store, month()).await.unwrap(), Some(newer.id()));
+    assert_eq!(draft::furthest(&landing.store, month(), None).await.unwrap(), Some(newer.id()));
 }

@@ -40,6 +40,9 @@ pub struct Run {
     pub operator: String,
     /// Why the month was finalized although it could not be closed, in the operator's words.
     pub exception: Option<String>,
+    /// What the exception opened, with the figures of that moment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opened: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

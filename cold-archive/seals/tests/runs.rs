@@ -30,6 +30,7 @@ fn run(seq: u32, previous_sha256: Option<Digest>) -> Run {
         finalized_at_ms: 1_793_491_200_000,
         operator: "finance@example".to_owned(),
         exception: None,
+        opened: Vec::new(),
     }
 }
 

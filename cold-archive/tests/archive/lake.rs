@@ -84,6 +84,7 @@ impl Lake {
             finalized_at_ms: T0,
             operator: "finance".to_owned(),
             exception: None,
+            opened: Vec::new(),
         };
         for (kind, bytes) in
             RunFileKind::ALL.into_iter().zip([run.encode().unwrap().into(), inputs, bills, table, book])

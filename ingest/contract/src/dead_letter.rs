@@ -1,7 +1,8 @@
 //! An undecodable record, byte for byte: topic `resize.dead-letters`, key as found.
 //!
-//! Its own headers stay first and in order; five of ours follow, so a record that already carries such names can't
-//! pass for another: ours are the last of each name.
+//! Its own headers stay first and in order; six of ours follow, so a record that already carries such names can't
+//! pass for another: ours are the last of each name. One of them is the record's digest, which also tells a record that
+//! is too large to be carried ([`without_content`]).
 
 use crate::ids::Digest;
 use crate::record::{DecodeError, Record, RecordView};
@@ -12,6 +13,14 @@ pub const PARTITION: &str = "pixtoll_partition";
 pub const OFFSET: &str = "pixtoll_offset";
 pub const APPEND_TIME_MS: &str = "pixtoll_append_time_ms";
 pub const REASON: &str = "pixtoll_reason";
+pub const RECORD_SHA256: &str = "pixtoll_record_sha256";
+
+/// The same dead letter without the record that it carries, for where that is larger than the topic takes: its own six
+/// headers still say which record it was.
+pub fn without_content(letter: &Record) -> Record {
+    let own = letter.headers.len().saturating_sub(6);
+    Record { key: None, headers: letter.headers[own..].to_vec(), payload: None }
+}
 
 /// What a dead letter says of the record it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +31,7 @@ pub struct DeadLetter {
     pub appended_at: BrokerTime,
     /// A [`DecodeError::code`].
     pub reason: String,
-    /// [`RecordView::digest`] of the carried record.
+    /// [`RecordView::digest`] of the record.
     pub digest: Digest,
 }
 
@@ -44,6 +53,7 @@ impl DeadLetter {
             (OFFSET, offset.to_string()),
             (APPEND_TIME_MS, appended_at.as_millis().to_string()),
             (REASON, reason.code().to_owned()),
+            (RECORD_SHA256, record.digest(appended_at).to_string()),
         ] {
             headers.push((name.to_owned(), Some(value.into_bytes())));
         }
@@ -60,18 +70,13 @@ impl DeadLetter {
                 .map_err(|_| DecodeError::BadHeader { name, value: String::from_utf8_lossy(bytes).into_owned() })
         };
         let appended_at = BrokerTime::from_millis(number(APPEND_TIME_MS, last(APPEND_TIME_MS)?)?);
-        let carried = RecordView {
-            key: record.key,
-            headers: record.headers[..record.headers.len().saturating_sub(5)].to_vec(),
-            payload: record.payload,
-        };
         Ok(Self {
             topic: last(TOPIC)?.to_owned(),
             partition: number(PARTITION, last(PARTITION)?)?,
             offset: number(OFFSET, last(OFFSET)?)?,
             appended_at,
             reason: last(REASON)?.to_owned(),
-            digest: carried.digest(appended_at),
+            digest: number(RECORD_SHA256, last(RECORD_SHA256)?)?,
         })
     }
 }

@@ -111,6 +111,13 @@ impl<'a> RecordView<'a> {
         self.header(name)?.filter(|v| !v.is_empty()).ok_or(DecodeError::MissingHeader(name))
     }
 
+    /// Bytes of key, headers and payload.
+    pub fn size(&self) -> usize {
+        let length = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + length(*value)).sum();
+        length(self.key) + length(self.payload) + headers
+    }
+
     /// Whether this is a tick, which every consumer passes over.
     pub fn is_tick(&self) -> bool {
         matches!(self.header(CE_TYPE), Ok(Some(crate::tick::TYPE)))

@@ -19,6 +19,9 @@ use crate::ids::RequestId;
 
 const HOUR_MS: i64 = 3_600_000;
 
+/// What can be written with four digits, and has a month after it.
+const YEARS: std::ops::Range<i32> = 1970..9999;
+
 /// How far ahead of the broker's clock a producer's may run.
 pub const MAX_CLOCK_AHEAD_MS: i64 = 10 * 60 * 1000;
 /// The oldest id that is taken unless a deployment says otherwise.
@@ -124,6 +127,12 @@ impl IdHour {
         Self::Minted(id.minted_at().hour())
     }
 
+    /// Whether it lies in the years that can be written and read: 1970 to 9998.
+    pub fn is_in_the_calendar(&self) -> bool {
+        let (Self::Minted(hour) | Self::OutOfRange(hour)) = self;
+        Month::of(hour.start()).is_some()
+    }
+
     /// Whether conversions of this unit can have a billing time in `month`.
     ///
     /// `accepted_at` lies in `[minted − 10 min, minted + max_request_age]`.
@@ -182,10 +191,11 @@ pub struct Month {
 }
 
 impl Month {
-    /// The month that holds `time`; `None` only for times outside the calendar.
+    /// The month that holds `time`; `None` outside the years 1970 to 9998.
     pub fn of(time: BrokerTime) -> Option<Self> {
         let day = DateTime::from_timestamp_millis(time.0)?.date_naive();
-        day.with_day(1).map(|first_day| Self { first_day })
+        let first_day = day.with_day(1)?;
+        YEARS.contains(&first_day.year()).then_some(Self { first_day })
     }
     pub fn start(&self) -> BrokerTime {
         BrokerTime(self.first_day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis())
@@ -218,7 +228,7 @@ impl FromStr for Month {
         let bad = || BadTime { value: s.to_owned(), expected: "a month from 1970-01 to 9998-12, such as 2026-10" };
         let first_day = NaiveDate::parse_from_str(&format!("{s}-01"), "%Y-%m-%d").map_err(|_| bad())?;
         let month = Self { first_day };
-        if (1970..9999).contains(&first_day.year()) && month.to_string() == s { Ok(month) } else { Err(bad()) }
+        if YEARS.contains(&first_day.year()) && month.to_string() == s { Ok(month) } else { Err(bad()) }
     }
 }
 impl TryFrom<String> for Month {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Conversion, CustomerId, Fingerprint, KeyId, Label, Region, RequestId};
 use crate::record::{DecodeError, Record, RecordView};
-use crate::time::{BrokerTime, IdHour};
+use crate::time::{BrokerTime, IdHour, Month};
 use crate::units::{Bytes, CpuMicros, Pixels};
 
 pub const TYPE: &str = "pixtoll.conversion.answered.v1";
@@ -123,6 +123,10 @@ impl UsageEvent {
         let id = event.request_id.to_string();
         if key != id || ce_id != id {
             return Err(DecodeError::IdMismatch);
+        }
+        // The unit becomes a key of a segment's footer, which must read back for ever.
+        if !event.id_hour().is_in_the_calendar() || Month::of(event.accepted_at).is_none() {
+            return Err(DecodeError::Inconsistent("its times are outside the years 1970 to 9998".to_owned()));
         }
         Ok(event)
     }

@@ -69,6 +69,7 @@ fn dead_letter_v1() {
     let letter = DeadLetter::from_record(&sample("dead-letter.v1.json").view()).unwrap();
     assert_eq!((letter.topic.as_str(), letter.partition, letter.offset), ("resize.requests", 3, 41));
     assert_eq!(letter.reason, "not_json");
+    assert_eq!(letter.digest, contract::Digest::of(b"test"));
 }
 
 #[test]
@@ -139,6 +140,9 @@ fn a_dead_letter_carries_the_record_whole_and_cannot_be_forged() {
     let read = DeadLetter::from_record(&letter.view()).unwrap();
     assert_eq!((read.offset, read.partition, read.reason.as_str()), (17, 2, "missing_key"));
     assert_eq!(read.digest, original.view().digest(at));
+    let bare = contract::dead_letter::without_content(&letter);
+    assert_eq!((bare.payload.is_none(), bare.headers.len()), (true, 6));
+    assert_eq!(DeadLetter::from_record(&bare.view()).unwrap(), read);
 }
 
 #[test]
@@ -151,4 +155,23 @@ fn a_records_digest_tells_null_from_empty_and_sees_time_and_order() {
     assert_ne!(RecordView { headers: vec![("b", None), ("a", None)], ..base.clone() }.digest(at), digest);
     assert_ne!(base.digest(contract::BrokerTime::from_millis(2)), digest);
     assert_eq!(digest.to_string(), "89311750b1f927d1dbf80be5b4850709c88c47de04c3647939f55d4ae034db26");
+}
+
+/// Its times name a unit in a segment's footer: one that can't be read back would block the partition for ever.
+#[test]
+fn a_usage_event_outside_the_calendar_is_undecodable() {
+    let check = |accepted_at_ms: i64, code: Option<&str>| {
+        let mut record = sample("conversion.answered.v1.rejected.json");
+        let mut body: serde_json::Value = serde_json::from_slice(record.payload.as_deref().unwrap()).unwrap();
+        body["accepted_at_ms"] = accepted_at_ms.into();
+        body["outcome"]["rejected"]["reason"] = "request_id_out_of_range".into();
+        record.payload = Some(body.to_string().into_bytes());
+        let read = UsageEvent::from_record(&record.view());
+        assert_eq!(read.err().map(|e| e.code()), code, "{accepted_at_ms}");
+    };
+    check(0, None);
+    check(-1, Some("inconsistent"));
+    check(253_370_764_799_999, None); // the last millisecond of 9998
+    check(253_370_764_800_000, Some("inconsistent"));
+    check((1 << 53) - 1, Some("inconsistent"));
 }

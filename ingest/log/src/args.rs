@@ -10,6 +10,24 @@ use crate::error::LogError;
 /// The largest record that our clients send or fetch, in bytes. Topics have their own, smaller limit.
 const MAX_RECORD_BYTES: u32 = 64 << 20;
 
+/// Options on which the guarantees rest: nobody else sets them.
+const OURS: [&str; 14] = [
+    "acks",
+    "auto.commit.enable",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "group.id",
+    "isolation.level",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "partitioner",
+    "request.required.acks",
+    "transactional.id",
+];
+
 #[derive(Debug, Clone, Args)]
 pub struct KafkaArgs {
     /// Kafka's bootstrap servers, separated by commas
@@ -70,6 +88,12 @@ impl KafkaArgs {
                     "--kafka-option {option:?}: not NAME=VALUE, such as security.protocol=ssl"
                 ))
             })?;
+            if OURS.contains(&name.trim()) {
+                return Err(LogError::BadSetting(format!(
+                    "--kafka-option {option:?}: {} is set by Pixtoll, as its guarantees rest on it",
+                    name.trim()
+                )));
+            }
             base.set(name.trim(), value.trim());
         }
         let clock = if self.producer_times { Clock::Producers } else { Clock::Broker };

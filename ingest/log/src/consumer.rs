@@ -23,32 +23,13 @@ use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
 use crate::args::Settings;
 use crate::error::LogError;
+use crate::owner::{Owner, Partition, Start};
 
 /// How long an answer of the broker to a question about a partition may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The group of those who belong to none: nothing is ever committed for it.
 const NO_GROUP: &str = "none";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Partition {
-    pub topic: Topic,
-    pub partition: i32,
-}
-
-impl std::fmt::Display for Partition {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.topic.name(), self.partition)
-    }
-}
-
-/// Where to start reading a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// At the group's committed offset.
-    Committed,
-    At(i64),
-}
 
 /// What to do where the start is not in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,15 +38,6 @@ pub enum Reset {
     Earliest,
     /// Answer [`LogError::OffsetOutOfRange`].
     Error,
-}
-
-/// Who keeps the state of the partitions. Called inside [`Consumer::poll`], on its thread; may block for seconds.
-pub trait Owner: Send + Sync {
-    /// These partitions are now ours. Answers where each starts; one that is left out is not read.
-    fn assigned(&self, partitions: &[Partition]) -> Vec<(Partition, Start)>;
-
-    /// These partitions are no longer ours: all state of them goes. Answers what to commit.
-    fn revoked(&self, partitions: &[Partition]) -> Vec<(Partition, i64)>;
 }
 
 struct Context {
@@ -187,9 +159,13 @@ impl Consumer {
         Self::with(settings, group, reset, owner, &[("queued.max.messages.kbytes", "16384")])
     }
 
-    /// A consumer that reads little more than what is asked of it.
+    /// A consumer that reads at once, and little more than what is asked of it.
     pub(crate) fn for_lookup(settings: &Settings, owner: Arc<dyn Owner>) -> Result<Self, LogError> {
-        let little = [("queued.min.messages", "1"), ("max.partition.fetch.bytes", "65536")];
+        let little = [
+            ("queued.max.messages.kbytes", "1024"),
+            ("max.partition.fetch.bytes", "65536"),
+            ("fetch.queue.backoff.ms", "10"),
+        ];
         Self::with(settings, NO_GROUP, Reset::Error, owner, &little)
     }
 

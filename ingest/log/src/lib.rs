@@ -9,12 +9,14 @@ mod args;
 mod consumer;
 mod error;
 mod lookup;
+mod owner;
 mod producer;
 mod tracker;
 
 pub use args::{KafkaArgs, Settings};
-pub use consumer::{Consumer, Owner, Partition, Polled, Reset, Start};
+pub use consumer::{Consumer, Polled, Reset};
 pub use error::LogError;
 pub use lookup::{Found, Lookup};
+pub use owner::{Nobody, Owner, Partition, Start};
 pub use producer::{Delivered, Producer};
 pub use tracker::OffsetTracker;

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::Digest;
+use contract::layout::Topic;
 
 use crate::args::Settings;
-use crate::consumer::{Consumer, Owner, Partition, Start};
+use crate::consumer::Consumer;
 use crate::error::LogError;
+use crate::owner::{Nobody, Partition};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
@@ -31,21 +33,14 @@ pub struct Lookup {
     consumer: Consumer,
 }
 
-/// A look-up belongs to no group.
-struct Nobody;
-
-impl Owner for Nobody {
-    fn assigned(&self, _: &[Partition]) -> Vec<(Partition, Start)> {
-        Vec::new()
-    }
-    fn revoked(&self, _: &[Partition]) -> Vec<(Partition, i64)> {
-        Vec::new()
-    }
-}
-
 impl Lookup {
     pub fn new(settings: &Settings) -> Result<Self, LogError> {
         Ok(Self { consumer: Consumer::for_lookup(settings, Arc::new(Nobody))? })
+    }
+
+    /// See [`Consumer::partition_count`]. Asked first, it makes look-ups in that topic quick: its leaders are then known.
+    pub fn partition_count(&self, topic: Topic) -> Result<i32, LogError> {
+        self.consumer.partition_count(topic)
     }
 
     /// Looks places up in the log as it is now. A place that is left out of the answer was not answered in time.
@@ -63,26 +58,26 @@ impl Lookup {
                     let (offset, digest) = (polled.offset, polled.record().digest(polled.appended_at));
                     found.entry(polled.at).or_insert(Found::Record { offset, digest });
                 }
-                Some(Err(LogError::OffsetOutOfRange)) => self.add_outside(places, &mut found)?,
+                Some(Err(LogError::OffsetOutOfRange)) => self.add_outside(places, &mut found),
                 Some(Err(error)) => return Err(error),
             }
         }
         // A place at the very end of the log is no error to librdkafka: it waits.
-        self.add_outside(places, &mut found)?;
+        self.add_outside(places, &mut found);
         self.consumer.assign(&[])?;
         Ok(found)
     }
 
     /// librdkafka does not say which offset is out of range.
-    fn add_outside(&self, places: &[(Partition, i64)], found: &mut BTreeMap<Partition, Found>) -> Result<(), LogError> {
+    fn add_outside(&self, places: &[(Partition, i64)], found: &mut BTreeMap<Partition, Found>) {
         for (at, offset) in places {
             if !found.contains_key(at) {
-                let (low, high) = self.consumer.watermarks(*at)?;
+                // No answer about one partition is no answer; the others must not wait for it.
+                let Ok((low, high)) = self.consumer.watermarks(*at) else { continue };
                 if !(low..high).contains(offset) {
                     found.insert(*at, Found::Outside { low, high });
                 }
             }
         }
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use contract::layout::Topic;
-use contract::{BrokerTime, Record};
+use contract::{BrokerTime, Record, dead_letter};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -58,6 +58,16 @@ impl Producer {
         self.send_to(topic, None, None, record).await
     }
 
+    /// Sends a dead letter; if the record in it is larger than the topic takes, then only what it says of that record.
+    pub async fn send_dead_letter(&self, letter: &Record) -> Result<Delivered, LogError> {
+        match self.send(Topic::DeadLetters, letter).await {
+            Err(LogError::TooLarge { .. }) => {
+                self.send(Topic::DeadLetters, &dead_letter::without_content(letter)).await
+            }
+            sent => sent,
+        }
+    }
+
     /// Sends a record to a partition, or with a timestamp of the producer's (development only: a topic with
     /// LogAppendTime overwrites it).
     pub async fn send_to(
@@ -84,13 +94,13 @@ impl Producer {
                     message = returned;
                     tokio::time::sleep(QUEUE_FULL_PAUSE).await;
                 }
-                Err((error, _)) => return Err(LogError::NotDelivered { topic: name.clone(), error }),
+                Err((error, _)) => return Err(LogError::undelivered(name.clone(), error)),
             }
         };
         kill_point("after-produce");
         let delivered = match report.await {
             Ok(Ok(delivered)) => delivered,
-            Ok(Err((error, _))) => return Err(LogError::NotDelivered { topic: name, error }),
+            Ok(Err((error, _))) => return Err(LogError::undelivered(name, error)),
             Err(_) => return Err(LogError::NotDelivered { topic: name, error: KafkaError::Canceled }),
         };
         Ok(Delivered { partition: delivered.partition, offset: delivered.offset })

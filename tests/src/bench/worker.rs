@@ -12,7 +12,7 @@ use contract::footer::Clock;
 use contract::layout::Topic;
 use contract::request::{OutputFormat, Resize};
 use contract::{CustomerId, Digest};
-use log::{Consumer, Owner, Partition, Reset, Start};
+use log::{Consumer, Nobody, Partition, Reset};
 use service::output::line;
 use service::{CommonArgs, clock};
 
@@ -97,17 +97,6 @@ async fn publish(system: &System, photo: &Photo, requests: usize) -> Result<()> 
 
 /// Counts the records of `usage.events` by the ends of its partitions.
 struct Answers(Consumer);
-
-struct Nobody;
-
-impl Owner for Nobody {
-    fn assigned(&self, _: &[Partition]) -> Vec<(Partition, Start)> {
-        Vec::new()
-    }
-    fn revoked(&self, _: &[Partition]) -> Vec<(Partition, i64)> {
-        Vec::new()
-    }
-}
 
 impl Answers {
     fn new(system: &System) -> Result<Self> {

@@ -51,14 +51,20 @@ pub(super) async fn wait_until_closable(system: &System, month: Month) -> Result
 
 /// Rolls up, drafts, reconciles, finalizes; prints what a finance person sees. Leaves the bills under `data/bills`.
 pub(super) async fn close(system: &System, plan: &Plan, month: Month, data: &Path) -> Result<Totals> {
-    for command in [&["rollup"][..], &["draft"], &["reconcile"], &["finalize", "--operator", "demo"], &["show"]] {
+    for command in [
+        &["rollup"][..],
+        &["draft"],
+        &["reconcile"],
+        &["finalize", "--operator", "demo", "--producer-times"],
+        &["show"],
+    ] {
         line(format!("$ billing-jobs {} --month {month}", command.join(" ")));
         line(job(system, command, month).await?.trim_end());
     }
     for (customer_id, _) in &plan.customers {
         line(job(system, &["show", "--customer", customer_id.as_str()], month).await?.trim_end());
     }
-    let again = job(system, &["finalize", "--operator", "demo"], month).await?;
+    let again = job(system, &["finalize", "--operator", "demo", "--producer-times"], month).await?;
     ensure!(again.contains("was final before"), "a second finalize said: {again}");
     done("finalized a second time: nothing changed");
     copy_bills(system, month, data).await?;

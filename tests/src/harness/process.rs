@@ -201,7 +201,7 @@ impl Process {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n  ");
-        format!("; the end of {}:\n  {tail}", self.log.display())
+        format!("\nthe end of {}:\n  {tail}", self.log.display())
     }
 }
 

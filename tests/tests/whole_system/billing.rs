@@ -61,7 +61,7 @@ pub(crate) async fn json(system: &System, month: Month, command: &str) -> Result
 }
 
 pub(crate) async fn finalize(system: &System, month: Month) -> Result<Finished> {
-    on(system, month, &["finalize", "--operator", "kim"]).await
+    on(system, month, &["finalize", "--operator", "kim", "--producer-times"]).await
 }
 
 /// What keeps the month from closing, by a new draft.

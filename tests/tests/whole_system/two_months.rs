@@ -115,7 +115,8 @@ async fn two_months(system: System) -> Result<()> {
 async fn finalized(system: &System, month: Month, point: &str) -> Result<()> {
     let runs = async || Ok::<usize, anyhow::Error>(system.store.list(layout::RUNS).await?.len());
     let before = runs().await?;
-    let armed = job(system, &["finalize", "--operator", "kim", "--month", &month.to_string()])?.kill_at(point, 1);
+    let armed = job(system, &["finalize", "--operator", "kim", "--producer-times", "--month", &month.to_string()])?
+        .kill_at(point, 1);
     let killed = armed.finish().await?;
     assert_eq!(killed.status.signal(), Some(Signal::KILL.as_raw()), "{killed:?}");
     let committed = usize::from(point == "after-run-put");
