@@ -139,6 +139,11 @@ impl Lander<'_> {
             before < stopped(&self.owned) || before > 0,
             "Kafka says that an offset is out of range, yet every chain fits its log"
         );
+        // It may have been that of one that was stopped at before. librdkafka reads the one it was no further until it is
+        // sought: so each that goes on is.
+        for (at, state) in self.owned.states().iter().filter(|(_, state)| !state.stopped()) {
+            self.consumer.seek(*at, state.start())?;
+        }
         Ok(())
     }
 

@@ -112,7 +112,7 @@ pub struct FinalizeArgs {
     #[command(flatten)]
     pub draft: DraftArgs,
     /// Who decides this; recorded in the run
-    #[arg(long, env = "USER")]
+    #[arg(long, env = "PIXTOLL_OPERATOR")]
     pub operator: String,
     /// Finalize although the month can't be closed, for this reason; recorded in the run
     #[arg(long, value_name = "REASON")]

@@ -21,7 +21,7 @@ use store::{Put, Store};
 use crate::accounts::{Account, Accounts};
 use crate::lake::Lake;
 use crate::price_books::Published;
-use crate::rollup::{self, Rollup};
+use crate::rollup::{self, Rollup, Stored};
 use crate::{table, usage};
 
 /// Everything that led to a month's bills. Recomputing them reads nothing else.
@@ -93,9 +93,10 @@ pub(crate) async fn compute(
     month: Month,
     prices: &Published,
     previous_run_sha256: Option<Digest>,
+    stored: Stored,
     progress: &ProgressBar,
 ) -> anyhow::Result<Draft> {
-    let rollups = rollup::roll_up(lake, month, progress).await?;
+    let rollups = rollup::roll_up(lake, month, stored, progress).await?;
     let usage = usage::month_usage(&rollups, month)?;
     let accounts = Accounts::read(lake).await?;
     let states = accounts.for_month(month);
@@ -188,7 +189,6 @@ pub(crate) async fn write(store: &Store, draft: &Draft) -> anyhow::Result<()> {
         (DraftFile::Inputs, &draft.inputs_json),
     ] {
         let path = layout::draft_file(draft.month(), &id, file);
-        service::kill_point("before-draft-put");
         // The table is a view: another build may have encoded the same rows otherwise, and the first one stands.
         if store.create(&path, bytes.clone()).await? == Put::AlreadyOther && file != DraftFile::Table {
             anyhow::bail!("BILL-3: {path} exists with other bytes, although it was made from the same inputs");
@@ -218,4 +218,10 @@ pub(crate) async fn furthest(store: &Store, month: Month, last_run: Option<Diges
         best = best.max(Some((inputs.previous_run_sha256 == last_run, inputs.price_book.version, landed, id)));
     }
     Ok(best.map(|(_, _, _, id)| id))
+}
+
+/// The stored bills of a draft.
+pub(crate) async fn stored_bills(store: &Store, month: Month, id: &Digest) -> anyhow::Result<Bytes> {
+    let path = layout::draft_file(month, id, DraftFile::Lines);
+    store.get(&path).await?.with_context(|| format!("{path} is missing"))
 }

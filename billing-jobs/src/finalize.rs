@@ -11,13 +11,15 @@ use store::{Put, Store};
 
 use crate::closing::Closing;
 use crate::draft::Draft;
-use crate::reconcile::Report;
+use crate::reconcile::{Report, bills_agree};
 
 /// Two finalizations at once: one wins, the other starts again on top, this often.
 const TRIES: usize = 3;
 
 /// What may be missing or strange in a month that becomes final by exception. Sums that don't add up may not.
-const OPENED_BY_EXCEPTION: [&str; 4] = ["LOG-1", "LOG-2", "LAND-1", "BILL-1"];
+///
+/// BILL-1, too, where all that breaks it is a customer who can't be billed.
+const OPENED_BY_EXCEPTION: [&str; 3] = ["LOG-1", "LOG-2", "LAND-1"];
 
 /// An operator's decision, recorded in the run.
 #[derive(Debug)]
@@ -64,7 +66,8 @@ pub(crate) fn check(
     for check in report.checks.iter().filter(|check| !check.holds) {
         let first = check.broken.first().map_or("", String::as_str);
         let what = format!("{} is broken: {} ({first})", check.invariant, check.numbers);
-        if !OPENED_BY_EXCEPTION.contains(&check.invariant) {
+        let only_unbilled = check.invariant == "BILL-1" && bills_agree(draft);
+        if !only_unbilled && !OPENED_BY_EXCEPTION.contains(&check.invariant) {
             return refuse(what);
         }
         opened.push(what);
@@ -138,10 +141,4 @@ fn build(draft: &Draft, last: Option<&StoredRun>, decision: &Decision) -> anyhow
         exception: decision.exception.clone(),
         opened: Vec::new(),
     })
-}
-
-/// The stored bills of a draft.
-pub(crate) async fn stored_bills(store: &Store, month: Month, id: &Digest) -> anyhow::Result<Bytes> {
-    let path = layout::draft_file(month, id, DraftFile::Lines);
-    store.get(&path).await?.with_context(|| format!("{path} is missing"))
 }

@@ -14,6 +14,7 @@ use crate::draft::{self, Draft};
 use crate::finalize::{self, Decision, Finalized};
 use crate::lake::Lake;
 use crate::reconcile::{Check, reconcile};
+use crate::rollup::Stored;
 use crate::{price_books, print, rollup};
 
 /// Runs one subcommand; an interrupt ends it between two writes, each of which is whole or absent.
@@ -71,7 +72,7 @@ async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
 
 async fn roll_up(args: MonthArgs) -> anyhow::Result<()> {
     let lake = Lake::read(&open(&args.store.store)?, args.region).await?;
-    let rollups = rollup::roll_up(&lake, args.month, &print::progress()).await?;
+    let rollups = rollup::roll_up(&lake, args.month, Stored::Reuse, &print::progress()).await?;
     let reused = rollups.iter().filter(|rollup| rollup.reused).count();
     let figures = rollup::total(&rollups);
     if args.output.json {
@@ -91,7 +92,7 @@ async fn draft(args: MonthArgs) -> anyhow::Result<()> {
     let lake = Lake::read(&store, args.region).await?;
     let prices = price_books::for_month(&store, args.month).await?;
     let last = read_runs(&store).await?.last().map(|stored| stored.sha256);
-    let draft = draft::compute(&lake, args.month, &prices, last, &print::progress()).await?;
+    let draft = draft::compute(&lake, args.month, &prices, last, Stored::Reuse, &print::progress()).await?;
     draft::write(&store, &draft).await?;
     let report = reconcile(&lake, &draft, None).await?;
     let closing = closing(&lake, &draft);
@@ -129,9 +130,10 @@ async fn recompute(store: &Store, args: &DraftArgs) -> anyhow::Result<Recomputed
     }
     let lake = Lake::read(store, args.month.region.clone()).await?.at(&inputs.cut)?;
     let prices = price_books::by_reference(store, inputs.price_book).await?;
-    let draft = draft::compute(&lake, month, &prices, inputs.previous_run_sha256, &print::progress()).await?;
+    let last = inputs.previous_run_sha256;
+    let draft = draft::compute(&lake, month, &prices, last, Stored::Mistrust, &print::progress()).await?;
     anyhow::ensure!(draft.inputs == inputs, "BILL-3: the inputs of draft {id} can't be found again as they were");
-    let stored = finalize::stored_bills(store, month, &id).await?;
+    let stored = draft::stored_bills(store, month, &id).await?;
     Ok(Recomputed { lake, draft, stored })
 }
 
@@ -155,7 +157,7 @@ async fn show(args: ShowArgs) -> anyhow::Result<()> {
     let runs = read_runs(&store).await?;
     let id = chosen(&store, &args.draft, &runs).await?;
     let run = finalize::of_month(&runs, month).filter(|run| run.inputs_sha256 == id);
-    let stored = finalize::stored_bills(&store, month, &id).await?;
+    let stored = draft::stored_bills(&store, month, &id).await?;
     let mut bills: Vec<Bill> = Vec::new();
     for text in String::from_utf8(stored.to_vec())?.lines() {
         bills.push(serde_json::from_str(text)?);

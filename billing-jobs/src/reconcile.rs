@@ -6,6 +6,7 @@ use contract::layout::Topic;
 use contract::time::CLOSING_MARGIN_MS;
 use contract::{IdHour, Month};
 use datafusion::prelude::SessionContext;
+use rating::{Bill, Broken, Checked};
 use segments::{Chain, Segment};
 use serde::Serialize;
 
@@ -179,15 +180,24 @@ async fn dedup_1(lake: &Lake, draft: &Draft, tables: &SessionContext) -> anyhow:
     Ok(Check { invariant: "DEDUP-1", holds: broken.is_empty(), numbers, broken })
 }
 
+/// Holds a bill against the usage that it is made from.
+fn agrees(draft: &Draft, bill: &Bill) -> Result<Checked, Broken> {
+    match draft.usage.get(&bill.customer_id) {
+        Some(usage) => bill.check_against(usage),
+        None => bill.check(),
+    }
+}
+
+/// Whether every bill that there is agrees with its usage; customers that can't be billed are another matter.
+pub(crate) fn bills_agree(draft: &Draft) -> bool {
+    draft.bills.iter().all(|bill| agrees(draft, bill).is_ok())
+}
+
 fn bill_1(draft: &Draft) -> Check {
     let mut broken = Vec::new();
     let mut meters = 0_usize;
     for bill in &draft.bills {
-        let checked = match draft.usage.get(&bill.customer_id) {
-            Some(usage) => bill.check_against(usage),
-            None => bill.check(),
-        };
-        match checked {
+        match agrees(draft, bill) {
             Ok(checked) => meters += checked.meters.len(),
             Err(error) => broken.push(error.to_string()),
         }

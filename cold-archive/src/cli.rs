@@ -24,13 +24,13 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  cold-archive keygen --out seal.pem
-  cold-archive seal --store ./data --key seal.pem
-  cold-archive verify --archive ./data --public-key seal.pem.pub
-  cold-archive verify --archive s3://bucket/a --public-key seal.pem.pub \\
+  cold-archive keygen --out seal.key
+  cold-archive seal --store ./data --key seal.key
+  cold-archive verify --archive ./data --public-key seal.key.pub
+  cold-archive verify --archive s3://bucket/a --public-key seal.key.pub \\
     --expect-head 3:9f86d081…
 
-seal.pem stays secret; seal.pem.pub goes to the auditors. verify prints the head
+seal.key stays secret; seal.key.pub goes to the auditors. verify prints the head
 of the archive: who keeps it can tell a rollback.
 
 Exit codes: 0 done, 1 failed or verification found something, 2 bad usage.";

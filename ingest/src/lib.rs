@@ -23,7 +23,7 @@ use service::{CommonArgs, Shutdown};
     after_help = "\
 Examples:
   ingest topics create --replication 1 --min-isr 1
-  ingest accounts add --customer acme --plan starter --currency EUR
+  ingest accounts add --customer acme --plan per-conversion --currency EUR
   ingest publish --customer acme --size 320x240 --wait photos/*.jpg"
 )]
 pub struct Cli {

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use contract::layout::Topic;
 use contract::{DeadLetter, ResizeRequest};
-use log::{Consumer, Polled, Reset};
-use rdkafka::consumer::CommitMode;
+use log::{Consumer, LogError, Partition, Polled, Reset};
 use service::{Health, Shutdown, kill_point};
 use tokio::runtime::Handle;
 
@@ -79,7 +78,10 @@ impl Intake<'_> {
         while let Ok(finished) = self.finished.try_recv() {
             self.settle(finished)?;
         }
-        self.commit(CommitMode::Async);
+        if self.last_commit.elapsed() >= COMMIT_EVERY {
+            self.last_commit = Instant::now();
+            self.commit(Consumer::commit);
+        }
         self.wait_for_room()?;
         match self.consumer.poll(POLL) {
             None => Ok(()),
@@ -125,17 +127,13 @@ impl Intake<'_> {
         Ok(())
     }
 
-    fn commit(&mut self, mode: CommitMode) {
-        if matches!(mode, CommitMode::Async) && self.last_commit.elapsed() < COMMIT_EVERY {
-            return;
-        }
-        self.last_commit = Instant::now();
+    fn commit(&self, by: fn(&Consumer, &[(Partition, i64)]) -> Result<(), LogError>) {
         let offsets = self.owned.take_committable();
         if offsets.is_empty() {
             return;
         }
         kill_point("before-commit");
-        if let Err(error) = self.consumer.commit(&offsets, mode) {
+        if let Err(error) = by(&self.consumer, &offsets) {
             tracing::warn!(%error, "offsets not committed; their records may be answered again");
         }
     }
@@ -149,7 +147,7 @@ impl Intake<'_> {
             };
             self.settle(finished)?;
         }
-        self.commit(CommitMode::Sync);
+        self.commit(Consumer::commit_and_wait);
         Ok(())
     }
 }

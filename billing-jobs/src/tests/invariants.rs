@@ -10,6 +10,7 @@ use crate::draft::{self, Draft};
 use crate::finalize::{self, Decision, Finalized};
 use crate::price_books::{self, Published};
 use crate::reconcile::{Report, reconcile};
+use crate::rollup::Stored;
 
 const NOON: &str = "2026-10-10T12:00:00Z";
 const CLOSED: &str = "2026-11-01T00:10:00Z";
@@ -50,7 +51,7 @@ async fn drafted(landing: &Landing) -> (Draft, Report) {
     let lake = landing.lake().await;
     let prices = prices(landing).await;
     let last = seals::read_runs(&landing.store).await.unwrap().last().map(|stored| stored.sha256);
-    let draft = draft::compute(&lake, month(), &prices, last, &ProgressBar::hidden()).await.unwrap();
+    let draft = draft::compute(&lake, month(), &prices, last, Stored::Reuse, &ProgressBar::hidden()).await.unwrap();
     draft::write(&landing.store, &draft).await.unwrap();
     let report = reconcile(&lake, &draft, Some(&draft.bills_jsonl)).await.unwrap();
     (draft, report)
@@ -259,7 +260,7 @@ async fn bill_3_a_draft_recomputes_at_its_cut() {
     let inputs = draft::read_inputs(&landing.store, month(), &draft.id()).await.unwrap();
     let lake = landing.lake().await.at(&inputs.cut).unwrap();
     let prices = price_books::by_reference(&landing.store, inputs.price_book).await.unwrap();
-    let again = draft::compute(&lake, month(), &prices, None, &ProgressBar::hidden()).await.unwrap();
+    let again = draft::compute(&lake, month(), &prices, None, Stored::Mistrust, &ProgressBar::hidden()).await.unwrap();
     assert_eq!(again.inputs, inputs);
     assert_eq!(again.bills_jsonl, draft.bills_jsonl);
     assert_eq!(again.bills_parquet, draft.bills_parquet);

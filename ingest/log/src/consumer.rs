@@ -290,10 +290,18 @@ impl Consumer {
         self.inner.context().list(partitions.iter().map(|at| (*at, Offset::Invalid)))
     }
 
-    /// Commits offsets (each one past the last record done) without waiting.
-    pub fn commit(&self, offsets: &[(Partition, i64)], mode: CommitMode) -> Result<(), LogError> {
-        let context = self.inner.context();
-        let list = context.list(offsets.iter().map(|(at, offset)| (*at, Offset::Offset(*offset))));
+    /// Commits offsets, each one past the last record done, without waiting.
+    pub fn commit(&self, offsets: &[(Partition, i64)]) -> Result<(), LogError> {
+        self.commit_by(offsets, CommitMode::Async)
+    }
+
+    /// Commits offsets, each one past the last record done, and waits for the broker's word.
+    pub fn commit_and_wait(&self, offsets: &[(Partition, i64)]) -> Result<(), LogError> {
+        self.commit_by(offsets, CommitMode::Sync)
+    }
+
+    fn commit_by(&self, offsets: &[(Partition, i64)], mode: CommitMode) -> Result<(), LogError> {
+        let list = self.inner.context().list(offsets.iter().map(|(at, offset)| (*at, Offset::Offset(*offset))));
         list.and_then(|list| self.inner.commit(&list, mode)).map_err(LogError::kafka("cannot commit"))
     }
 

@@ -25,9 +25,9 @@ pub(crate) enum Command {
     /// API keys and limits of the version before stay unless flags say otherwise.
     #[command(after_help = "\
 Examples:
-  ingest accounts add --customer acme --plan starter --currency EUR
-  ingest accounts add --customer acme --plan pro --currency EUR --effective-from 2026-12-01T00:00:00Z
-  ingest accounts add --customer acme --plan pro --currency EUR --api-key-id k2 --revoke-key-id k1")]
+  ingest accounts add --customer acme --plan per-conversion --currency EUR
+  ingest accounts add --customer acme --plan per-conversion --currency EUR --effective-from 2026-12-01T00:00:00Z
+  ingest accounts add --customer acme --plan per-conversion --currency EUR --api-key-id k2 --revoke-key-id k1")]
     Add(Box<AddArgs>),
     /// List each customer's newest version, or all that the log still holds
     #[command(after_help = "\

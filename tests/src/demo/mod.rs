@@ -175,7 +175,7 @@ async fn save_images(system: &System, ledger: &Ledger, data: &Path) -> Result<us
     Ok(saved)
 }
 
-/// A time some way into a month, in tenths of a percent of it.
+/// A time that share of the way into a month.
 fn within(month: Month, per_mille: i64) -> BrokerTime {
     let length = month.end().as_millis() - month.start().as_millis();
     month.start().plus_millis(length / 1000 * per_mille)

@@ -42,7 +42,8 @@ pub(super) async fn with_progress(
         bar_of.set_position(closed as u64);
         Ok((closed >= enough).then_some((closed, landed)))
     });
-    let (closed, landed) = landed.await.with_context(|| format!("{what}: see the logs under data/demo/logs"))?;
+    let (closed, landed) =
+        landed.await.with_context(|| format!("{what}: see the logs in {}", system.folder().display()))?;
     bar.finish_and_clear();
     done(format!("{closed} of {total} requests {what}"));
     Ok(landed)

@@ -4,9 +4,10 @@ use anyhow::{Context, Result};
 use contract::footer::Clock;
 use system_tests::harness::{Counts, System, Topics, check_results};
 
+use crate::billing::{json, this_month};
 use crate::{PATIENCE, mixture};
 
-const REQUESTS: usize = 40;
+const REQUESTS: usize = 30;
 const PARTITIONS: i32 = 2;
 
 /// Which process dies, and where.
@@ -20,8 +21,11 @@ async fn check(victim: Victim, point: &str, pass: u32) -> Result<Counts> {
     let topics = Topics::kafka(PARTITIONS, Clock::Broker).await?;
     let system = System::in_files(topics, &format!("kill-{point}"))?;
     let mut publisher = system.publisher()?;
-    let requests = mixture::tiny_requests(&mut publisher, REQUESTS).await?;
-    let (before, after) = requests.split_at(REQUESTS / 2);
+    let requests = match victim {
+        Victim::Worker => mixture::long_requests(&mut publisher, REQUESTS).await?,
+        Victim::Aggregator => mixture::tiny_requests(&mut publisher, REQUESTS).await?,
+    };
+    let (before, after) = requests.split_at(REQUESTS * 2 / 3);
     publisher.publish(before.to_vec()).await?;
 
     let armed = match victim {
@@ -45,7 +49,16 @@ async fn check(victim: Victim, point: &str, pass: u32) -> Result<Counts> {
     let counts = publisher.ledger.check(&landed)?;
     check_results(&system.store, &publisher.ledger).await?;
     assert_eq!((counts.done, counts.rejected), (REQUESTS, 0), "{counts:?}");
+    billed_once(&system).await?;
     Ok(counts)
+}
+
+/// However often a request was answered, the rollup bills it once.
+async fn billed_once(system: &System) -> Result<()> {
+    let month = this_month()?;
+    let figures = &json(system, month, "rollup").await?["figures"];
+    assert_eq!(figures["billable"], REQUESTS, "{figures}");
+    Ok(())
 }
 
 #[tokio::test]

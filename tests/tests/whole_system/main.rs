@@ -7,6 +7,7 @@ mod attacks;
 mod billing;
 mod closing;
 mod contention;
+mod front_door;
 mod garbage;
 mod kills;
 mod main_path;

@@ -33,6 +33,16 @@ pub(crate) async fn tiny_requests(publisher: &mut Publisher, count: usize) -> Re
     (0..count).map(request).collect()
 }
 
+/// `count` requests that take a while each: so that many are in work at once, and commits come while they are.
+pub(crate) async fn long_requests(publisher: &mut Publisher, count: usize) -> Result<Vec<Planned>> {
+    let (customer, photos) = (customer("slow")?, Photo::all()?);
+    let photo = photos.iter().max_by_key(|photo| photo.sides).context("no photographs")?;
+    publisher.upload(&customer, photo).await?;
+    let wanted = Resize { format: Some(OutputFormat::Png), ..resize(900, 900) };
+    let request = |_| Planned::request(&publisher.request(&customer, photo, &wanted, now()), photo);
+    (0..count).map(request).collect()
+}
+
 /// `count` requests for three customers over real photographs at several sizes and formats; every tenth of them is
 /// published twice.
 pub(crate) async fn photographs(publisher: &mut Publisher, count: usize) -> Result<Vec<Planned>> {
