@@ -23,6 +23,8 @@ const PAUSE_AFTER: Duration = Duration::from_secs(5);
 /// How long a shutdown waits for what is in work.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// [`Consumer::commit`], or the one that waits.
+type Commit = fn(&Consumer, &[(Partition, i64)]) -> Result<(), LogError>;
 type Finished = (Ticket, Result<(), Trouble>);
 
 struct Intake<'a> {
@@ -127,7 +129,7 @@ impl Intake<'_> {
         Ok(())
     }
 
-    fn commit(&self, by: fn(&Consumer, &[(Partition, i64)]) -> Result<(), LogError>) {
+    fn commit(&self, by: Commit) {
         let offsets = self.owned.take_committable();
         if offsets.is_empty() {
             return;
