@@ -186,14 +186,14 @@ impl Plan {
         Ok(planned)
     }
 
-    /// Nine tenths of the jobs within the month, its first and last millisecond among them, the rest just after.
+    /// Nine tenths of the jobs at twenty times of the month and at its first and last millisecond, the rest just after.
     fn time(&self, job: usize, jobs: usize) -> Result<BrokerTime> {
         Ok(match job {
             0 => self.month.start(),
             1 => self.month.end().plus_millis(-1),
             2 => self.month.end(),
             _ if job % 10 == 9 => self.month.end().plus_millis(i64::try_from(job)?),
-            _ => within(self.month, i64::try_from(job * 1000 / jobs.max(1))?),
+            _ => within(self.month, 50 * i64::try_from(20 * job / jobs.max(1))?),
         })
     }
 

@@ -7,7 +7,7 @@ use system_tests::harness::{Counts, System, Topics, check_results};
 use crate::billing::{json, this_month};
 use crate::{PATIENCE, mixture};
 
-const REQUESTS: usize = 30;
+const REQUESTS: usize = 24;
 const PARTITIONS: i32 = 2;
 
 /// Which process dies, and where.

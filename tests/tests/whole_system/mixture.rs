@@ -38,7 +38,7 @@ pub(crate) async fn long_requests(publisher: &mut Publisher, count: usize) -> Re
     let (customer, photos) = (customer("slow")?, Photo::all()?);
     let photo = photos.iter().max_by_key(|photo| photo.sides).context("no photographs")?;
     publisher.upload(&customer, photo).await?;
-    let wanted = Resize { format: Some(OutputFormat::Png), ..resize(900, 900) };
+    let wanted = Resize { format: Some(OutputFormat::Png), ..resize(500, 500) };
     let request = |_| Planned::request(&publisher.request(&customer, photo, &wanted, now()), photo);
     (0..count).map(request).collect()
 }
