@@ -47,6 +47,7 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum PriceBookCommand {
     /// Check a price book and put it into the store, never over another one
+    #[command(after_help = "Example:\n  billing-jobs price-book publish prices.toml --store s3://pixtoll")]
     Publish {
         /// The price book, TOML
         file: PathBuf,
@@ -107,7 +108,10 @@ pub struct ShowArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  billing-jobs finalize --month 2026-10 --operator kim")]
+#[command(after_help = "\
+Examples:
+  billing-jobs finalize --month 2026-10 --operator kim
+  billing-jobs finalize --month 2026-10 --operator kim --exception 'partition 3 was lost with its disk'")]
 pub struct FinalizeArgs {
     #[command(flatten)]
     pub draft: DraftArgs,
