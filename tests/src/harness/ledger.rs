@@ -40,7 +40,6 @@ pub struct Fate {
     pub accepted_at: Option<BrokerTime>,
     pub input_bytes: u64,
     pub input: Sides,
-    pub attempts: u32,
 }
 
 #[derive(Debug, Default)]
@@ -61,17 +60,15 @@ impl Ledger {
                 Expected::DeadLetter(_) => continue,
             };
             let (input_bytes, input, accepted_at) = (sent.input_bytes, sent.input, sent.time);
-            let attempt = Fate { outcome, accepted_at, input_bytes, input, attempts: 1 };
+            let attempt = Fate { outcome, accepted_at, input_bytes, input };
             let Some(fate) = fates.get_mut(conversion) else {
                 fates.insert(conversion.clone(), attempt);
                 continue;
             };
-            let attempts = fate.attempts + 1;
             let rank = |fate: &Fate| (fate.outcome.is_err(), fate.accepted_at);
             if rank(&attempt) < rank(fate) {
                 *fate = attempt;
             }
-            fate.attempts = attempts;
         }
         fates
     }
