@@ -2,9 +2,11 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint bench clean-data
+.PHONY: help setup demo test lint bench bench-resize fuzz clean-data
 
 CARGO_DENY := 0.20.2
+CARGO_FUZZ := 0.13.2
+COMMA := ,
 
 # Cargo's output folder, where its binaries are.
 BUILT := $(or $(CARGO_TARGET_DIR),target)
@@ -12,8 +14,9 @@ BUILT := $(or $(CARGO_TARGET_DIR),target)
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: ## Install what building and testing need: packages by apt, the test servers into target/servers
+setup: ## Install what building and testing need: packages by apt, test servers and images into target
 	tests/servers/setup.sh all
+	tests/corpus/setup.sh
 
 demo: ## Resize, meter, bill and archive photographs on this machine: make demo [PHOTOS=folder]
 	tests/servers/setup.sh build
@@ -35,6 +38,27 @@ lint: ## Check format, clippy, licenses and sources of dependencies
 bench: setup ## Measure throughput, release build; rows go to target/bench
 	cargo build --locked --release --bins -p ingest -p resize-consumer -p system-tests
 	$(BUILT)/release/with-servers -- $(BUILT)/release/bench-worker
+	$(BUILT)/release/with-servers -- $(BUILT)/release/bench-careful
+
+bench-resize: ## Compare the resize engine with sharp and Pillow: make bench-resize [ARGS='--set png']
+	tests/servers/setup.sh peers
+	cargo build --locked --release -p system-tests --bin bench-resize
+	$(BUILT)/release/bench-resize $(ARGS)
+
+# With clang, the codecs in C are watched and traced like the Rust code; without, they are only linked.
+FUZZ_C := $(if $(shell command -v clang),CC=clang CXX=clang++ CFLAGS=-fsanitize=address$(COMMA)fuzzer-no-link)
+FUZZ := resize-consumer/engine/fuzz
+FUZZ_SECONDS := 30
+
+fuzz: ## Fuzz the engine, with a nightly Rust, each target for 30 s: make fuzz [FUZZ_SECONDS=1800]
+	tests/servers/setup.sh build
+	cargo install --quiet --locked --root target/tools cargo-fuzz@$(CARGO_FUZZ)
+	for target in header engine; do \
+		mkdir -p target/fuzz/$$target && \
+		$(FUZZ_C) PATH="$(CURDIR)/target/tools/bin:$$PATH" cargo +nightly fuzz run --fuzz-dir $(FUZZ) --target-dir target/fuzz/build $$target \
+			target/fuzz/$$target $(FUZZ)/seeds $(FUZZ)/regressions -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 || exit 1; \
+	done
 
 clean-data: ## Remove what the demo and local runs left in ./data
 	rm -rf data

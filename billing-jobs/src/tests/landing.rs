@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use contract::footer::Clock;
 use contract::layout::Topic;
-use contract::request::{Attempt, Resize, Source};
+use contract::request::{Attempt, Source};
+use contract::resize::Resize;
 use contract::units::{Bytes, CpuMicros, Pixels};
 use contract::usage::{Outcome, Reason, RequestPosition, Usage};
 use contract::{AccountVersion, BrokerTime, Digest, Fingerprint, Record, RequestId, ResizeRequest, UsageEvent};
@@ -76,6 +77,7 @@ pub(super) fn account(customer: &str, version: u32, from: &str, plan: &str) -> A
         home_region: "local".parse().unwrap(),
         api_keys: Vec::new(),
         limits: contract::account::Limits::default(),
+        presets: contract::resize::Presets::new(),
     }
 }
 

@@ -171,6 +171,7 @@ fn record(topic: Topic, offset: i64) -> Record {
         home_region: "eu-1".parse().unwrap(),
         api_keys: vec![],
         limits: contract::account::Limits::default(),
+        presets: contract::resize::Presets::new(),
     };
     account.to_record().unwrap()
 }

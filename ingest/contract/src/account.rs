@@ -3,11 +3,14 @@
 //! Versions are numbered from 1 without gaps. Of two with one number the first in the log counts; the other is a named
 //! conflict.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CustomerId, Digest, KeyId, PlanName, Region};
 use crate::record::{DecodeError, Record, RecordView};
+use crate::resize::Presets;
 use crate::time::BrokerTime;
 
 pub const TYPE: &str = "pixtoll.account.changed.v1";
@@ -28,6 +31,8 @@ pub struct AccountVersion {
     pub api_keys: Vec<ApiKey>,
     #[serde(default)]
     pub limits: Limits,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub presets: Presets,
 }
 
 /// An API key is 256 random bits, so its plain sha256 gives nothing away.

@@ -1,7 +1,7 @@
 //! Every topic name and every object path. Paths must read for ever: a new layout gets a new function.
 
 use crate::ids::{Conversion, CustomerId, Digest};
-use crate::time::{IdHour, Month};
+use crate::time::{Hour, IdHour, Month};
 
 /// The topics. The first four are landed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,15 @@ pub fn source(customer_id: &CustomerId, sha256: &Digest) -> String {
 /// A conversion's output.
 pub fn result(conversion: &Conversion) -> String {
     format!("results/{}/{}/{}", conversion.customer_id, conversion.request_id, conversion.fingerprint)
+}
+
+/// The customers whose images crashed a decoder in an hour: a hint among workers, which nothing else relies on.
+pub fn suspects(hour: Hour) -> String {
+    format!("suspects/{hour}")
+}
+
+pub fn suspect(hour: Hour, customer_id: &CustomerId) -> String {
+    format!("{}/{customer_id}", suspects(hour))
 }
 
 /// All segments of a topic.

@@ -9,7 +9,7 @@
 //! | [`ids`] | customers, request ids (UUIDv7), digests, fingerprints |
 //! | [`time`] | broker time, hours, id-hours, months, age limits: half-open, UTC |
 //! | [`units`] | quantities with their units |
-//! | [`request`], [`usage`], [`account`], [`dead_letter`], [`tick`] | the records |
+//! | [`request`], [`resize`], [`usage`], [`account`], [`dead_letter`], [`tick`] | the records |
 //! | [`record`] | how a record looks on the log: key, CloudEvents headers, payload |
 //! | [`canonical`] | RFC 8785 bytes, and the fingerprint made from them |
 //! | [`layout`] | every topic name and every object path |
@@ -23,6 +23,7 @@ pub mod ids;
 pub mod layout;
 pub mod record;
 pub mod request;
+pub mod resize;
 pub mod tick;
 pub mod time;
 pub mod units;

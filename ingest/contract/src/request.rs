@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::canonical;
 use crate::ids::{Conversion, CustomerId, Digest, Fingerprint, KeyId, RequestId};
 use crate::record::{DecodeError, Record, RecordView};
+use crate::resize::Resize;
 use crate::time::BrokerTime;
 
 pub const TYPE: &str = "pixtoll.resize.requested.v1";
@@ -42,44 +43,6 @@ impl Source {
     pub fn stored(sha256: Digest) -> Self {
         Self { sha256, inline: None, location: None }
     }
-}
-
-/// What to make of the image. At least one of `width` and `height` is given, in pixels.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Resize {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<u32>,
-    #[serde(default)]
-    pub fit: Fit,
-    /// The output's format; the input's own when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<OutputFormat>,
-    /// 1 to 100, for lossy formats; 80 when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality: Option<u8>,
-}
-
-/// How the image meets a box of width × height.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Fit {
-    /// As large as fits within the box, aspect kept, never enlarged.
-    #[default]
-    Inside,
-    /// Covers the box, aspect kept, the overhang cut off evenly.
-    Cover,
-    /// Exactly the box, aspect given up.
-    Fill,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OutputFormat {
-    Jpeg,
-    Png,
-    Webp,
 }
 
 /// What may differ between attempts at the same work, so travels in headers.

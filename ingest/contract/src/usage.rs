@@ -64,12 +64,30 @@ pub enum Reason {
     SourceMissing,
     SourceDigestMismatch,
     SourceNotAllowed,
+    /// Past the request's deadline; nothing was decoded.
+    DeadlineExceeded,
     InvalidParameters,
+    UnknownPreset,
+    /// More bytes than are taken.
     InputTooLarge,
+    /// More pixels, or a longer side, than are taken.
+    TooManyPixels,
+    TooManyFrames,
+    TooManyScans,
+    MetadataTooLarge,
+    /// It would take more computing than an image may.
+    TooMuchWork,
+    /// It would take more memory than a job may.
+    TooMuchMemory,
     OutputTooLarge,
     UnsupportedFormat,
+    /// The format is known; what this image does with it is not.
+    UnsupportedFeature,
     CorruptImage,
-    DeadlineExceeded,
+    /// Whole as far as it goes, but a part is missing.
+    TruncatedImage,
+    /// A decoder died of this image.
+    DecoderCrashed,
     #[serde(untagged)]
     Other(Label),
 }

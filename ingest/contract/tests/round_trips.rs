@@ -3,7 +3,8 @@
 
 use contract::account::{ApiKey, Limits};
 use contract::ids::{Label, RequestId};
-use contract::request::{Attempt, Fit, OutputFormat, Resize, Source};
+use contract::request::{Attempt, Source};
+use contract::resize::{Fit, OutputFormat, Resize};
 use contract::units::{Bytes, CpuMicros, Pixels};
 use contract::usage::{Outcome, Reason, RequestPosition, Usage};
 use contract::{AccountVersion, BrokerTime, Digest, Fingerprint, ResizeRequest, UsageEvent};
@@ -39,11 +40,11 @@ fn resize() -> impl Strategy<Value = Resize> {
     (
         option::of(any::<u32>()),
         option::of(any::<u32>()),
-        prop::sample::select(vec![Fit::Inside, Fit::Cover, Fit::Fill]),
+        option::of(prop::sample::select(vec![Fit::Inside, Fit::Cover, Fit::Fill])),
         option::of(prop::sample::select(vec![OutputFormat::Jpeg, OutputFormat::Png, OutputFormat::Webp])),
         option::of(any::<u8>()),
     )
-        .prop_map(|(width, height, fit, format, quality)| Resize { width, height, fit, format, quality })
+        .prop_map(|(width, height, fit, format, quality)| Resize { width, height, fit, format, quality, ..Resize::default() })
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -130,12 +131,14 @@ proptest! {
         (customer_id, version, effective_from) in (name(), 1..u32::MAX, time()),
         (plan, home_region, keys) in (name(), name(), prop::collection::vec((name(), digest()), 0..3)),
         requests_per_second in option::of(any::<u32>()),
+        presets in prop::collection::vec((label(), resize()), 0..3),
     ) {
         let account = AccountVersion {
             customer_id, version, effective_from, plan, home_region,
             currency: "EUR".parse().unwrap(),
             api_keys: keys.into_iter().map(|(key_id, sha256)| ApiKey { key_id, sha256 }).collect(),
             limits: Limits { requests_per_second },
+            presets: presets.into_iter().collect(),
         };
         prop_assert_eq!(AccountVersion::from_record(&account.to_record().unwrap().view()).unwrap(), account);
     }

@@ -18,6 +18,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
@@ -30,6 +31,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The group of those who belong to none: nothing is ever committed for it.
 const NO_GROUP: &str = "none";
+
+/// What is fetched ahead of the reader.
+const MUCH: (&str, &str) = ("queued.max.messages.kbytes", "16384");
 
 /// What to do where the start is not in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +91,17 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        let mut lags = Vec::new();
+        for (name, topic) in &statistics.topics {
+            let Some(topic_of_ours) = self.settings.parse_topic(name) else { continue };
+            // A lag that is not known, and the partition of what has none, are below zero.
+            let known = topic.partitions.values().filter(|p| p.partition >= 0 && p.consumer_lag >= 0);
+            lags.extend(known.map(|p| (Partition { topic: topic_of_ours, partition: p.partition }, p.consumer_lag)));
+        }
+        self.owner.lags(&lags);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "kafka");
     }
@@ -155,10 +170,6 @@ fn headers<'m>(message: &'m BorrowedMessage<'_>) -> Vec<Header<'m>> {
 }
 
 impl Consumer {
-    fn new(settings: &Settings, group: &str, reset: Reset, owner: Arc<dyn Owner>) -> Result<Self, LogError> {
-        Self::with(settings, group, reset, owner, &[("queued.max.messages.kbytes", "16384")])
-    }
-
     /// A consumer that reads at once, and little more than what is asked of it.
     pub(crate) fn for_lookup(settings: &Settings, owner: Arc<dyn Owner>) -> Result<Self, LogError> {
         let little = [
@@ -207,7 +218,8 @@ impl Consumer {
         reset: Reset,
         owner: Arc<dyn Owner>,
     ) -> Result<Self, LogError> {
-        let consumer = Self::new(settings, group, reset, owner)?;
+        let fetch = [MUCH, ("statistics.interval.ms", "2000")];
+        let consumer = Self::with(settings, group, reset, owner, &fetch)?;
         let names: Vec<String> = topics.iter().map(|topic| settings.topic(*topic)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         consumer.inner.subscribe(&names).map_err(LogError::kafka(format!("cannot subscribe to {names:?}")))?;
@@ -221,7 +233,7 @@ impl Consumer {
         reset: Reset,
         owner: Arc<dyn Owner>,
     ) -> Result<Self, LogError> {
-        let consumer = Self::new(settings, NO_GROUP, reset, owner)?;
+        let consumer = Self::with(settings, NO_GROUP, reset, owner, &[MUCH])?;
         let mut all = Vec::new();
         for topic in topics {
             let partitions = 0..consumer.partition_count(*topic)?;

@@ -33,6 +33,13 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether trying again may help: not where a client is broken for good, or not allowed to.
+    pub fn passes(&self) -> bool {
+        let Self::NotDelivered { error, .. } = self else { return false };
+        let code = error.rdkafka_error_code();
+        !matches!(code, Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::TopicAuthorizationFailed))
+    }
+
     pub(crate) fn undelivered(topic: String, error: KafkaError) -> Self {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {

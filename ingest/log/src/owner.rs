@@ -29,6 +29,9 @@ pub trait Owner: Send + Sync {
 
     /// These partitions are no longer ours: all state of them goes. Answers what to commit.
     fn revoked(&self, partitions: &[Partition]) -> Vec<(Partition, i64)>;
+
+    /// Now and then: how many records of each partition are not yet committed.
+    fn lags(&self, _lags: &[(Partition, i64)]) {}
 }
 
 /// Of a consumer that only asks: it belongs to no group and owns nothing.

@@ -1,22 +1,26 @@
-//! /healthz says that the process is alive; /readyz that it does its work, or what keeps it from doing so.
+//! /healthz says that the process is alive; /readyz that it does its work, or what keeps it from doing so; /metrics what
+//! it has done.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use crate::metrics::{self, Metrics};
 use crate::start::Shutdown;
 
 /// What keeps this process from its work, by part. Cheap to clone, shared by all parts.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
     problems: Arc<Mutex<BTreeMap<String, String>>>,
+    metrics: Metrics,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,6 +44,11 @@ impl Health {
         self.locked().clone()
     }
 
+    /// What /metrics serves.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -50,8 +59,11 @@ impl Health {
             .await
             .map_err(|e| anyhow::anyhow!("cannot serve health on {address}: {e}; choose another --health ADDR:PORT"))?;
         let address = listener.local_addr()?;
-        let router =
-            Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).with_state(self.clone());
+        let router = Router::new()
+            .route("/healthz", get(async || "ok\n"))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(counted))
+            .with_state(self.clone());
         tokio::spawn(async move {
             let until = async move { shutdown.requested().await };
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
@@ -68,4 +80,9 @@ async fn ready(State(health): State<Health>) -> (StatusCode, Json<Report>) {
     let ready = problems.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Report { ready, problems }))
+}
+
+async fn counted(State(health): State<Health>) -> impl IntoResponse {
+    let text = health.metrics.text().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR);
+    text.map(|text| ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
 }

@@ -4,10 +4,12 @@ pub mod clock;
 pub mod flags;
 pub mod health;
 mod kill;
+mod metrics;
 pub mod output;
 mod start;
 
 pub use flags::CommonArgs;
 pub use health::Health;
 pub use kill::kill_point;
+pub use metrics::Metrics;
 pub use start::{BadUsage, Failed, Shutdown, start};

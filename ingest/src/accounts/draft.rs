@@ -1,7 +1,8 @@
 //! What the next version of an account should say. No IO.
 
 use contract::account::{ApiKey, Currency, Limits};
-use contract::ids::{Digest, PlanName};
+use contract::ids::{Digest, Label, PlanName};
+use contract::resize::Resize;
 use contract::{AccountVersion, BrokerTime, CustomerId, KeyId, Region};
 use service::BadUsage;
 
@@ -18,6 +19,8 @@ pub(crate) struct Draft {
     pub(crate) new_key_id: Option<KeyId>,
     pub(crate) revoked_key_ids: Vec<KeyId>,
     pub(crate) requests_per_second: Option<u32>,
+    /// To be added to those that the account has.
+    pub(crate) presets: Vec<(Label, Resize)>,
 }
 
 /// A key that is about to be given out: the only place that holds its text.
@@ -68,6 +71,14 @@ impl Draft {
             Some(0) => Limits { requests_per_second: None },
             limit => Limits { requests_per_second: limit },
         };
+        let mut presets = latest.map(|latest| latest.presets.clone()).unwrap_or_default();
+        for (name, resize) in &self.presets {
+            let defined = presets.entry(name.clone()).or_insert_with(|| resize.clone());
+            if defined != resize {
+                let why = format!("--preset {name}: {customer} has one of other meaning; choose another name");
+                return Err(BadUsage(why).into());
+            }
+        }
         Ok(AccountVersion {
             customer_id: customer.clone(),
             version,
@@ -77,6 +88,7 @@ impl Draft {
             home_region: self.home_region.clone(),
             api_keys,
             limits,
+            presets,
         })
     }
 }
@@ -97,6 +109,7 @@ mod tests {
             new_key_id: None,
             revoked_key_ids: Vec::new(),
             requests_per_second: None,
+            presets: Vec::new(),
         }
     }
 
@@ -140,6 +153,20 @@ mod tests {
         let absent = revoke.next(Some(&first), None, NOW).unwrap_err();
         assert!(absent.to_string().contains("--revoke-key-id k9"), "{absent}");
         assert!(absent.downcast_ref::<BadUsage>().is_some());
+    }
+
+    #[test]
+    fn a_preset_stays_and_never_changes_its_meaning() {
+        let with = |name: &str, width| {
+            let resize = Resize { width: Some(width), ..Resize::default() };
+            Draft { presets: vec![(name.parse().unwrap(), resize)], ..draft() }
+        };
+        let first = with("thumb", 64).next(None, None, NOW).unwrap();
+        let second = with("wide", 900).next(Some(&first), None, NOW).unwrap();
+        assert_eq!(second.presets.keys().map(Label::as_str).collect::<Vec<_>>(), ["thumb", "wide"]);
+        assert_eq!(with("thumb", 64).next(Some(&second), None, NOW).unwrap().presets, second.presets);
+        let other = with("thumb", 65).next(Some(&second), None, NOW).unwrap_err();
+        assert!(other.to_string().contains("--preset thumb"), "{other}");
     }
 
     #[test]

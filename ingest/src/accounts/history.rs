@@ -114,6 +114,7 @@ mod tests {
             home_region: "local".parse().unwrap(),
             api_keys: Vec::new(),
             limits: contract::account::Limits::default(),
+            presets: contract::resize::Presets::new(),
         };
         Logged { partition, offset, appended_at: BrokerTime::from_millis(appended_at), account }
     }

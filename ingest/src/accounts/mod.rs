@@ -6,10 +6,13 @@
 mod draft;
 mod history;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, bail};
 use comfy_table::{Table, presets};
-use contract::ids::PlanName;
+use contract::ids::{Label, PlanName};
 use contract::layout::Topic;
+use contract::resize::Resize;
 use contract::{AccountVersion, BrokerTime, CustomerId, KeyId, Region};
 use log::{KafkaArgs, Producer, Settings};
 use serde::Serialize;
@@ -27,7 +30,9 @@ pub(crate) enum Command {
 Examples:
   ingest accounts add --customer acme --plan per-conversion --currency EUR
   ingest accounts add --customer acme --plan per-conversion --currency EUR --effective-from 2026-12-01T00:00:00Z
-  ingest accounts add --customer acme --plan per-conversion --currency EUR --api-key-id k2 --revoke-key-id k1")]
+  ingest accounts add --customer acme --plan per-conversion --currency EUR --api-key-id k2 --revoke-key-id k1
+  ingest accounts add --customer acme --plan per-conversion --currency EUR \\
+    --preset 'thumb={\"width\":64,\"height\":64,\"fit\":\"cover\"}'")]
     Add(Box<AddArgs>),
     /// List each customer's newest version, or all that the log still holds
     #[command(after_help = "\
@@ -70,6 +75,11 @@ pub(crate) struct AddArgs {
     /// How many requests a second are taken; 0 lifts the limit
     #[arg(long, value_name = "N")]
     requests_per_second: Option<u32>,
+
+    /// Define parameters that requests may name: NAME=JSON, the fields being a request's own; may be repeated. A name
+    /// never changes its meaning
+    #[arg(long, value_name = "NAME=JSON", value_parser = preset)]
+    preset: Vec<(Label, Resize)>,
 
     /// Answer in JSON
     #[arg(long)]
@@ -119,6 +129,7 @@ impl Command {
                     new_key_id: args.api_key_id,
                     revoked_key_ids: args.revoke_key_id,
                     requests_per_second: args.requests_per_second,
+                    presets: args.preset,
                 }),
             },
             Self::List(args) => Config::List {
@@ -128,6 +139,20 @@ impl Command {
                 json: args.json,
             },
         })
+    }
+}
+
+fn preset(text: &str) -> Result<(Label, Resize), String> {
+    let (name, fields) = text.split_once('=').ok_or(r#"not NAME=JSON, such as thumb={"width":64}"#)?;
+    let resize: Resize = serde_json::from_str(fields).map_err(|error| error.to_string())?;
+    if resize.preset.is_some() {
+        return Err("a preset can't name a preset".to_owned());
+    }
+    let known = serde_json::to_value(&resize).map_err(|error| error.to_string())?;
+    let given: BTreeMap<String, serde_json::Value> = serde_json::from_str(fields).map_err(|error| error.to_string())?;
+    match given.keys().find(|field| known.get(field).is_none()) {
+        Some(field) => Err(format!("a request has no field {field:?}")),
+        None => Ok((name.parse().map_err(|error| format!("{name:?}: {error}"))?, resize)),
     }
 }
 
@@ -223,6 +248,7 @@ fn print_list(log: &History, listed: &[&Logged], json: bool) -> anyhow::Result<(
         "REGION",
         "API KEYS",
         "REQUESTS/S",
+        "PRESETS",
         "",
     ]);
     for logged in listed {
@@ -237,6 +263,7 @@ fn print_list(log: &History, listed: &[&Logged], json: bool) -> anyhow::Result<(
             account.home_region.to_string(),
             keys.join(" "),
             account.limits.requests_per_second.map_or_else(|| "-".to_owned(), |n| n.to_string()),
+            account.presets.keys().map(Label::as_str).collect::<Vec<_>>().join(" "),
             (if log.counts(logged) { "" } else { "does not count: its number was taken" }).to_owned(),
         ]);
     }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use contract::footer::Clock;
-use contract::request::{Fit, OutputFormat};
+use contract::ids::Label;
+use contract::resize::{OutputFormat, Resize};
 use contract::{BrokerTime, CustomerId, KeyId};
 use log::{KafkaArgs, Settings};
 use service::BadUsage;
-use service::flags::StoreArgs;
+use service::flags::{ResizeArgs, StoreArgs, word};
 
 use super::size::Size;
 
@@ -19,6 +19,7 @@ use super::size::Size;
 Examples:
   ingest publish --customer acme --size 320x240 photos/*.jpg
   ingest publish --customer acme --size 320x --size 64x64 --fit cover --format webp --wait --out small 'photos/**/*.png'
+  ingest publish --customer acme --preset thumb photos/*.jpg
   ingest publish --customer acme --size 320x240 photos/*.jpg --journal pixtoll-publish-….jsonl --wait
 
 On stdout, by tabs: id, file, size, format; with --wait then id, outcome, file, and the saved image or the reason.")]
@@ -32,20 +33,19 @@ pub(crate) struct Args {
     files: Vec<String>,
 
     /// The box to resize to, in pixels: 320x240, or 320x or x240 for one side only; may be repeated
-    #[arg(long, required = true, value_name = "WxH")]
+    #[arg(long, required_unless_present = "preset", value_name = "WxH")]
     size: Vec<Size>,
 
-    /// How an image meets the box: inside it, covering it (the overhang is cut off), or filling it (aspect given up)
-    #[arg(long, value_enum, default_value = "inside")]
-    fit: FitArg,
-
     /// The output's format, the image's own when absent; may be repeated
-    #[arg(long, value_enum)]
-    format: Vec<FormatArg>,
+    #[arg(long, value_parser = word::<OutputFormat>(&["jpeg", "png", "webp", "auto"]))]
+    format: Vec<OutputFormat>,
 
-    /// For lossy formats; 80 when absent
-    #[arg(long, value_name = "1-100", value_parser = clap::value_parser!(u8).range(1..=100))]
-    quality: Option<u8>,
+    /// Parameters that the customer's account defines by this name; flags given here go before them
+    #[arg(long, value_name = "NAME")]
+    preset: Option<Label>,
+
+    #[command(flatten)]
+    resize: ResizeArgs,
 
     /// Put images of up to 256 KiB into the requests instead of the store
     #[arg(long)]
@@ -71,6 +71,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration)]
     timeout: Duration,
 
+    /// Past this, counted from sending, the answer is no longer wanted: the work is then rejected undone
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    deadline: Option<Duration>,
+
     /// The name of the API key that the usage is put down to
     #[arg(long, value_name = "KEY-ID")]
     key_id: Option<KeyId>,
@@ -89,29 +93,16 @@ pub(crate) struct Args {
     kafka: KafkaArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FitArg {
-    Inside,
-    Cover,
-    Fill,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FormatArg {
-    Jpeg,
-    Png,
-    Webp,
-}
-
 /// What is to be made of which files.
 #[derive(Debug, Clone)]
 pub(crate) struct Wish {
     pub(crate) patterns: Vec<String>,
-    pub(crate) sizes: Vec<Size>,
-    pub(crate) fit: Fit,
-    /// `None` is the image's own format.
+    /// `None` is the preset's.
+    pub(crate) sizes: Vec<Option<Size>>,
+    /// `None` is the preset's or the image's own format.
     pub(crate) formats: Vec<Option<OutputFormat>>,
-    pub(crate) quality: Option<u8>,
+    /// All other parameters.
+    pub(crate) resize: Resize,
 }
 
 /// What publishing needs, validated.
@@ -125,6 +116,7 @@ pub(crate) struct Config {
     pub(crate) journal: Option<PathBuf>,
     pub(crate) resend: bool,
     pub(crate) wait: Option<Wait>,
+    pub(crate) deadline: Option<Duration>,
     pub(crate) key_id: Option<KeyId>,
     pub(crate) as_of: Option<BrokerTime>,
     pub(crate) json: bool,
@@ -144,37 +136,30 @@ impl Args {
                 "--as-of: needs --producer-times, for the broker's clock decides otherwise".to_owned(),
             ));
         }
-        let formats = self.format.into_iter().map(|format| {
-            Some(match format {
-                FormatArg::Jpeg => OutputFormat::Jpeg,
-                FormatArg::Png => OutputFormat::Png,
-                FormatArg::Webp => OutputFormat::Webp,
-            })
-        });
-        let mut formats = once_each(formats);
-        if formats.is_empty() {
-            formats.push(None);
-        }
-        let fit = match self.fit {
-            FitArg::Inside => Fit::Inside,
-            FitArg::Cover => Fit::Cover,
-            FitArg::Fill => Fit::Fill,
-        };
-        let sizes = once_each(self.size);
+        let formats = each_or_none(self.format);
+        let sizes = each_or_none(self.size);
+        let resize = Resize { preset: self.preset, ..self.resize.resize() };
         Ok(Config {
             kafka,
             store: self.store.store,
             customer_id: self.customer,
-            wish: Wish { patterns: self.files, sizes, fit, formats, quality: self.quality },
+            wish: Wish { patterns: self.files, sizes, formats, resize },
             inline: self.inline,
             journal: self.journal,
             resend: self.resend,
             wait: self.wait.then_some(Wait { out: self.out, timeout: self.timeout }),
+            deadline: self.deadline,
             key_id: self.key_id,
             as_of: self.as_of,
             json: self.json,
         })
     }
+}
+
+/// Each once, or one that says nothing.
+fn each_or_none<T: PartialEq>(all: Vec<T>) -> Vec<Option<T>> {
+    let each = once_each(all.into_iter().map(Some));
+    if each.is_empty() { vec![None] } else { each }
 }
 
 /// In the order given; what was said twice is meant once.

@@ -5,18 +5,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use contract::request::OutputFormat;
-
-use super::size::Size;
+use contract::resize::OutputFormat;
 
 /// Of 255 that file systems take; the size, a number and the extension come on top.
 const MAX_STEM_BYTES: usize = 120;
+
+/// Until the image is there to be looked at.
+pub(crate) const UNKNOWN: &str = "img";
 
 pub(crate) fn extension(format: OutputFormat) -> &'static str {
     match format {
         OutputFormat::Jpeg => "jpg",
         OutputFormat::Png => "png",
         OutputFormat::Webp => "webp",
+        OutputFormat::Auto => UNKNOWN,
     }
 }
 
@@ -26,7 +28,7 @@ pub(crate) fn extension_of(image: &[u8]) -> &'static str {
         [0xff, 0xd8, 0xff, ..] => "jpg",
         [0x89, b'P', b'N', b'G', ..] => "png",
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "webp",
-        _ => "img",
+        _ => UNKNOWN,
     }
 }
 
@@ -36,7 +38,7 @@ pub(crate) struct Names(BTreeSet<String>);
 
 impl Names {
     /// `STEM-WxH.EXT`, with a number where that is taken.
-    pub(crate) fn take(&mut self, source: &Path, size: Size, extension: &str) -> String {
+    pub(crate) fn take(&mut self, source: &Path, size: &str, extension: &str) -> String {
         let name = format!("{}-{size}.{extension}", stem(source));
         let mut free = name.clone();
         for n in 2.. {
@@ -71,6 +73,8 @@ fn stem(source: &Path) -> String {
 
 /// Writes into `folder`. A file that is there stays: the same bytes are as good as written, others get another number.
 pub(crate) fn save(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+    let known = name.strip_suffix(UNKNOWN).map(|stem| format!("{stem}{}", extension_of(bytes)));
+    let name = known.as_deref().unwrap_or(name);
     for n in 1.. {
         let path = folder.join(numbered(name, n));
         match OpenOptions::new().write(true).create_new(true).open(&path) {
@@ -99,7 +103,7 @@ fn holds(path: &Path, bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const BOX: Size = Size { width: Some(320), height: Some(240) };
+    const BOX: &str = "320x240";
 
     #[test]
     fn names_come_from_the_file_and_stay_in_the_folder() {

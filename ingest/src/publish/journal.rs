@@ -183,7 +183,7 @@ fn line(value: &impl Serialize) -> anyhow::Result<String> {
 mod tests {
     use std::fs;
 
-    use contract::request::Resize;
+    use contract::resize::Resize;
     use contract::{BrokerTime, Digest};
 
     use super::*;

@@ -13,6 +13,7 @@ mod size;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
@@ -266,7 +267,9 @@ async fn send<'a>(
         return Ok(planned);
     }
     let inline = if is_inlined(config, item) { Some(STANDARD.encode(read(item.clone()).await?)) } else { None };
-    let attempt = Attempt { key_id: config.key_id.clone(), deadline: None };
+    let millis = |deadline: Duration| i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX / 2);
+    let deadline = config.deadline.map(|deadline| clock::now().plus_millis(millis(deadline)));
+    let attempt = Attempt { key_id: config.key_id.clone(), deadline };
     let record = request(&config.customer_id, planned, inline).to_record(&attempt)?;
     let sent = producer.send_to(Topic::Requests, None, config.as_of, &record).await;
     sent.with_context(|| format!("{} of {}", planned.request_id, planned.work.file))?;

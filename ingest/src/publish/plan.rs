@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use contract::Digest;
-use contract::request::Resize;
+use contract::resize::Resize;
 use serde::{Deserialize, Serialize};
 use service::BadUsage;
 
 use super::config::Wish;
 use super::images;
-use super::size::Size;
+use super::size;
 
 /// What the workers take, unless a deployment says otherwise.
 const MAX_SOURCE_BYTES: u64 = 20_000_000;
@@ -45,13 +45,17 @@ pub(crate) fn plan(wish: &Wish) -> anyhow::Result<Vec<Item>> {
         let (sha256, source_bytes) = (Digest::of(&bytes), bytes.len() as u64);
         for size in &wish.sizes {
             for format in &wish.formats {
-                let extension = format.map_or_else(|| images::extension_of(&bytes), images::extension);
-                let &Size { width, height } = size;
-                let resize = Resize { width, height, fit: wish.fit, format: *format, quality: wish.quality };
+                let (width, height) = size.map_or((None, None), |size| (size.width, size.height));
+                let resize = Resize { width, height, format: *format, ..wish.resize.clone() };
+                let extension = match (format, &resize.preset) {
+                    (Some(format), _) => images::extension(*format),
+                    (None, None) => images::extension_of(&bytes),
+                    (None, Some(_)) => images::UNKNOWN,
+                };
                 items.push(Item {
                     path: path.clone(),
                     source_bytes,
-                    image_name: names.take(&path, *size, extension),
+                    image_name: names.take(&path, &size::name(&resize), extension),
                     work: Work { file: path.to_string_lossy().into_owned(), sha256, resize },
                 });
             }
@@ -116,17 +120,16 @@ impl Item {
 mod tests {
     use std::fs;
 
-    use contract::request::{Fit, OutputFormat};
+    use contract::resize::{Fit, OutputFormat};
 
     use super::*;
 
     fn wish(patterns: &[String]) -> Wish {
         Wish {
             patterns: patterns.to_vec(),
-            sizes: vec!["320x240".parse().unwrap(), "x64".parse().unwrap()],
-            fit: Fit::Cover,
+            sizes: vec!["320x240".parse().ok(), "x64".parse().ok()],
             formats: vec![None, Some(OutputFormat::Webp)],
-            quality: Some(70),
+            resize: Resize { fit: Some(Fit::Cover), quality: Some(70), ..Resize::default() },
         }
     }
 
@@ -161,7 +164,7 @@ mod tests {
         let Work { file, sha256, resize } = &items[3].work;
         assert_eq!((file, *sha256), (&at("a.jpg"), Digest::of(b"\xff\xd8\xff...")));
         let (width, height, format) = (None, Some(64), Some(OutputFormat::Webp));
-        assert_eq!(*resize, Resize { width, height, fit: Fit::Cover, format, quality: Some(70) });
+        assert_eq!(*resize, Resize { width, height, format, ..wish(&[]).resize });
     }
 
     #[test]

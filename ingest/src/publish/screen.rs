@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use contract::RequestId;
-use contract::request::OutputFormat;
+use contract::resize::OutputFormat;
 use contract::usage::Reason;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use service::output;
 
 use super::plan::{Item, Work};
-use super::size::Size;
+use super::size;
 
 /// What came of a request.
 #[derive(Debug, Serialize)]
@@ -81,7 +81,7 @@ impl Screen {
     }
 
     pub(crate) fn sent(&self, request_id: RequestId, work: &Work) -> anyhow::Result<()> {
-        let (size, format) = (Size::of(&work.resize).to_string(), work.resize.format);
+        let (size, format) = (size::name(&work.resize), work.resize.format);
         if self.json {
             return self.json(&Sent { request_id, file: &work.file, size, format });
         }

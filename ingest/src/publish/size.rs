@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use contract::request::Resize;
+use contract::resize::Resize;
 
 /// At least one of both is there, and neither is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,9 +12,11 @@ pub(crate) struct Size {
     pub(crate) height: Option<u32>,
 }
 
-impl Size {
-    pub(crate) fn of(resize: &Resize) -> Self {
-        Self { width: resize.width, height: resize.height }
+/// What tells the outputs of one file apart: the size, or the preset that gives it.
+pub(crate) fn name(resize: &Resize) -> String {
+    match (resize, &resize.preset) {
+        (Resize { width: None, height: None, .. }, Some(preset)) => preset.to_string(),
+        (&Resize { width, height, .. }, _) => Size { width, height }.to_string(),
     }
 }
 

@@ -53,6 +53,29 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether trying again may help: not where the store says that there is no such bucket, or that it is not ours.
+    pub fn passes(&self) -> bool {
+        use object_store::Error;
+        let Self::Failed { source, .. } = self else { return false };
+        match source.downcast_ref() {
+            // Of a listing object_store keeps the status in the text alone; a test sees to it that it stays there.
+            Some(Error::Generic { source, .. }) => {
+                let text = source.to_string();
+                !["401", "403", "404"].iter().any(|status| text.contains(&format!("status code: {status} ")))
+            }
+            // S3 also answers so to a conditional put that meets another writer's.
+            Some(Error::NotFound { source, .. }) => !source.to_string().contains("NoSuchBucket"),
+            Some(
+                Error::PermissionDenied { .. }
+                | Error::Unauthenticated { .. }
+                | Error::NotSupported { .. }
+                | Error::NotImplemented { .. }
+                | Error::UnknownConfigurationKey { .. },
+            ) => false,
+            _ => true,
+        }
+    }
+
     pub(crate) fn failed(
         action: &'static str,
         path: &str,

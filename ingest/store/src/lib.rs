@@ -37,6 +37,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 use crate::durable::Durable;
 pub use crate::error::StoreError;
+use crate::location::Retries;
 
 /// The most that [`Store::get`] takes into memory. What is larger is streamed, through [`Store::objects`].
 pub const MAX_GET_BYTES: u64 = 1 << 30;
@@ -99,12 +100,21 @@ impl Store {
     ///
     /// A folder is touched here, blocking; a cloud is first asked by the first call.
     pub fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, Retries::Some)
+    }
+
+    /// As [`Store::open`], for a caller that makes its own retries: a call to a cloud is one request, or few.
+    pub fn open_without_retries(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, Retries::None)
+    }
+
+    fn open_with(url: &str, retries: Retries) -> Result<Self, StoreError> {
         let location = location::parse(url)?;
         let (objects, writer) = if let Some(folder) = location.folder() {
             let durable = Durable::open(url, folder)?;
-            (location.objects()?, Writer::Folder(Arc::new(durable)))
+            (location.objects(retries)?, Writer::Folder(Arc::new(durable)))
         } else {
-            (location.objects()?, Writer::Conditional)
+            (location.objects(retries)?, Writer::Conditional)
         };
         Ok(Self { url: url.into(), objects, writer })
     }
@@ -112,7 +122,7 @@ impl Store {
     /// Opens a place that must exist, and writes nothing: [`Store::create`] refuses. For those who only look, perhaps
     /// on a medium or with credentials that allow no more.
     pub fn open_read_only(url: &str) -> Result<Self, StoreError> {
-        Ok(Self { url: url.into(), objects: location::parse(url)?.objects()?, writer: Writer::Nobody })
+        Ok(Self { url: url.into(), objects: location::parse(url)?.objects(Retries::Some)?, writer: Writer::Nobody })
     }
 
     /// Puts `bytes` at `path` if nothing is there: atomic, durable, and the only way to write. See the table above

@@ -59,10 +59,10 @@ impl Location {
     }
 
     /// The place as an object store, rooted at the URL's path. A folder must exist.
-    pub(crate) fn objects(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    pub(crate) fn objects(&self, retries: Retries) -> Result<Arc<dyn ObjectStore>, StoreError> {
         let built = match &self.place {
             Place::Folder(folder) => LocalFileSystem::new_with_prefix(folder).map(|store| Arc::new(store) as _),
-            Place::Bucket { kind, bucket, prefix } => kind.open(bucket).map(|store| {
+            Place::Bucket { kind, bucket, prefix } => kind.open(bucket, retries).map(|store| {
                 if prefix.is_root() { store } else { Arc::new(PrefixStore::new(store, prefix.clone())) as _ }
             }),
         };
@@ -72,7 +72,7 @@ impl Location {
 
 impl Kind {
     /// The clouds' own `from_env` reads no variables but those with the cloud's prefix.
-    fn open(self, bucket: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
+    fn open(self, bucket: &str, retries: Retries) -> object_store::Result<Arc<dyn ObjectStore>> {
         let timeout = ClientConfigKey::Timeout;
         Ok(match self {
             Self::Memory => Arc::new(InMemory::new()),
@@ -81,31 +81,42 @@ impl Kind {
                     .with_bucket_name(bucket)
                     .with_conditional_put(S3ConditionalPut::ETagMatch)
                     .with_config(AmazonS3ConfigKey::Client(timeout), REQUEST_TIMEOUT)
-                    .with_retry(retry())
+                    .with_retry(retry(retries))
                     .build()?,
             ),
             Self::Google => Arc::new(
                 GoogleCloudStorageBuilder::from_env()
                     .with_bucket_name(bucket)
                     .with_config(GoogleConfigKey::Client(timeout), REQUEST_TIMEOUT)
-                    .with_retry(retry())
+                    .with_retry(retry(retries))
                     .build()?,
             ),
             Self::Azure => Arc::new(
                 MicrosoftAzureBuilder::from_env()
                     .with_container_name(bucket)
                     .with_config(AzureConfigKey::Client(timeout), REQUEST_TIMEOUT)
-                    .with_retry(retry())
+                    .with_retry(retry(retries))
                     .build()?,
             ),
         })
     }
 }
 
-fn retry() -> RetryConfig {
+/// Of a request that got no answer, or was told to come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retries {
+    Some,
+    None,
+}
+
+fn retry(retries: Retries) -> RetryConfig {
     let (init_backoff, max_backoff) = (Duration::from_millis(100), Duration::from_secs(5));
     let backoff = BackoffConfig { init_backoff, max_backoff, base: 2.0 };
-    RetryConfig { backoff, max_retries: 8, retry_timeout: Duration::from_secs(30) }
+    RetryConfig {
+        backoff,
+        max_retries: if retries == Retries::Some { 8 } else { 0 },
+        retry_timeout: Duration::from_secs(30),
+    }
 }
 
 fn parse_place(given: &str) -> Result<Place, String> {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use contract::layout;
-use contract::request::OutputFormat;
+use contract::resize::OutputFormat;
 use contract::{BrokerTime, Month};
 use service::{BadUsage, CommonArgs, Shutdown, clock};
 
@@ -163,7 +163,7 @@ async fn save_images(system: &System, ledger: &Ledger, data: &Path) -> Result<us
         let kind = match Photo::new("result", bytes.clone())?.format {
             OutputFormat::Jpeg => "jpg",
             OutputFormat::Png => "png",
-            OutputFormat::Webp => "webp",
+            OutputFormat::Webp | OutputFormat::Auto => "webp", // no image is of the format "auto"
         };
         let folder = data.join("images").join(conversion.customer_id.as_str());
         fs::create_dir_all(&folder)?;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use contract::request::{Attempt, OutputFormat, Resize};
+use contract::request::Attempt;
+use contract::resize::{OutputFormat, Resize};
 use contract::usage::Reason;
 use contract::{BrokerTime, CustomerId, Month, Record, ResizeRequest};
 
@@ -134,7 +135,9 @@ impl Plan {
         done("one request before its source is there");
 
         let retried = publisher.request(customer_id, photo, &resize, within(self.month, 700));
-        let deadline = Attempt { deadline: Some(self.month.end()), ..Attempt::default() };
+        // Far from now, whose past the month is.
+        let deadline = self.month.end().plus_millis(365 * 24 * 3_600_000);
+        let deadline = Attempt { deadline: Some(deadline), ..Attempt::default() };
         let mut again = Planned::request(&retried, photo)?.at(within(self.month, 700).plus_millis(900));
         again.record = retried.to_record(&deadline)?;
         publisher.publish([Planned::request(&retried, photo)?.at(within(self.month, 700)), again]).await?;

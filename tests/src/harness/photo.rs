@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use contract::Digest;
-use contract::request::{Fit, OutputFormat, Resize};
+use contract::resize::{Fit, OutputFormat, Resize};
 
 /// Width and height in pixels.
 pub type Sides = (u32, u32);
@@ -56,12 +56,12 @@ impl Photo {
     }
 }
 
-/// What `resize` makes of a picture: as large as fits, aspect kept, never enlarged; or, to fill, just what was asked.
+/// What `resize` makes of a picture: as large as fits, aspect kept; or, to fill, what was asked. It is never enlarged.
 /// Cutting to cover is told only for a box that the picture covers.
 pub fn sides_within((width, height): Sides, resize: &Resize) -> Sides {
     let (to_width, to_height) = (resize.width.unwrap_or(u32::MAX), resize.height.unwrap_or(u32::MAX));
-    if resize.width.is_some() && resize.height.is_some() && resize.fit != Fit::Inside {
-        return (to_width, to_height);
+    if resize.width.is_some() && resize.height.is_some() && resize.fit.unwrap_or_default() != Fit::Inside {
+        return (to_width.min(width), to_height.min(height));
     }
     if width <= to_width && height <= to_height {
         return (width, height);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::metrics::Samples;
 use super::{http, wait_for};
 
 const LOG_TAIL_LINES: usize = 20;
@@ -182,11 +183,23 @@ impl Process {
 
     /// What /readyz answers: status and body. `None` while nothing is served.
     pub async fn readyz(&mut self) -> Result<Option<(u16, String)>> {
+        self.get("/readyz").await
+    }
+
+    /// What it has counted so far.
+    pub async fn metrics(&mut self) -> Result<Samples> {
+        match self.get("/metrics").await? {
+            Some((200, text)) => Samples::parse(&text),
+            other => bail!("{} answers /metrics with {other:?}", self.name),
+        }
+    }
+
+    async fn get(&mut self, path: &str) -> Result<Option<(u16, String)>> {
         if let Some(status) = self.child.try_wait()? {
             bail!("{} ended with {status}{}", self.name, self.log_tail());
         }
         let Some(address) = self.health_address() else { return Ok(None) };
-        http::get(address, "/readyz").await.map(Some)
+        http::get(address, path).await.map(Some)
     }
 
     /// From the line that tells the port which the kernel chose.

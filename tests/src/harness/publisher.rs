@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use contract::ids::{Conversion, CustomerId};
 use contract::layout::{self, Topic};
-use contract::request::{Attempt, Resize, Source};
+use contract::request::{Attempt, Source};
+use contract::resize::Resize;
 use contract::usage::{Reason, RequestPosition};
 use contract::{AccountVersion, BrokerTime, Digest, Record, RequestId, ResizeRequest};
 use futures::{StreamExt, TryStreamExt};

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use contract::account::Limits;
 use contract::footer::Clock;
 use contract::layout::Topic;
-use contract::request::Resize;
+use contract::resize::Resize;
 use contract::usage::Reason;
 use contract::{AccountVersion, Record};
 use rustix::process::Signal;
@@ -74,6 +74,7 @@ async fn accounts(publisher: &mut Publisher, versions: Range<u32>) -> Result<()>
             home_region: "local".parse()?,
             api_keys: Vec::new(),
             limits: Limits::default(),
+            presets: contract::resize::Presets::new(),
         };
         publisher.account(&account, None).await?;
     }

@@ -37,6 +37,7 @@ pub(crate) async fn open_accounts(system: &System, publisher: &mut Publisher, mo
                 home_region: "local".parse()?,
                 api_keys: Vec::new(),
                 limits: Limits::default(),
+                presets: contract::resize::Presets::new(),
             };
             publisher.account(&account, None).await?;
         }

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod billing;
+mod careful;
 mod closing;
 mod contention;
 mod front_door;
@@ -12,10 +13,14 @@ mod garbage;
 mod kills;
 mod main_path;
 mod mixture;
+mod outage;
+mod presets;
 mod prices;
 mod raw_kafka;
+mod storm;
 mod two_months;
 mod walls;
+mod worker;
 
 use std::time::Duration;
 

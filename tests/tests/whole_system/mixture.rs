@@ -5,7 +5,8 @@ use std::iter;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use contract::request::{Fit, OutputFormat, Resize, Source};
+use contract::request::Source;
+use contract::resize::{Fit, OutputFormat, Resize};
 use contract::usage::Reason;
 use contract::{Digest, ResizeRequest};
 use system_tests::harness::{Photo, Planned, Publisher};
@@ -59,7 +60,7 @@ pub(crate) async fn photographs(publisher: &mut Publisher, count: usize) -> Resu
         let (width, height) = sizes[n % sizes.len()];
         // The largest size is there to show that nothing is enlarged.
         let fit = if width == 2000 { Fit::Inside } else { fits[n % fits.len()] };
-        let wanted = Resize { format: formats[n % formats.len()], fit, ..resize(width, height) };
+        let wanted = Resize { format: formats[n % formats.len()], fit: Some(fit), ..resize(width, height) };
         let photo = &photos[n % photos.len()];
         let request = publisher.request(&customers[n % customers.len()], photo, &wanted, now());
         let request = Planned::request(&request, photo)?;
@@ -89,7 +90,7 @@ pub(crate) async fn special_cases(publisher: &mut Publisher) -> Result<Vec<Plann
         plan(&|r| r.source = inline(&damaged))?.rejected(Reason::SourceDigestMismatch),
         plan(&|r| r.source = Source::stored(no_such))?.rejected(Reason::SourceMissing),
         plan(&|r| r.source.location = Some("s3://elsewhere/secret".to_owned()))?.rejected(Reason::SourceNotAllowed),
-        plan(&|r| r.source = stored(&damaged))?.rejected(Reason::CorruptImage),
+        plan(&|r| r.source = stored(&damaged))?.rejected(Reason::TruncatedImage),
         plan(&|r| r.source = stored(&text))?.rejected(Reason::UnsupportedFormat),
         plan(&|r| r.resize.width = Some(0))?.rejected(Reason::InvalidParameters),
         plan(&|r| r.resize.quality = Some(101))?.rejected(Reason::InvalidParameters),

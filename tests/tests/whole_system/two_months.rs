@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use anyhow::{Context, Result};
 use contract::footer::Clock;
 use contract::layout;
-use contract::request::Resize;
+use contract::resize::Resize;
 use contract::usage::Reason;
 use contract::{BrokerTime, CustomerId, Month, Record};
 use rustix::process::Signal;

@@ -46,11 +46,12 @@ impl Linked {
 }
 
 /// (who, never links)
-const WALLS: [(&str, &[&str]); 13] = [
+const WALLS: [(&str, &[&str]); 14] = [
     ("pixtoll-contract", &["rdkafka", "datafusion", "object_store", "tokio", "arrow", "parquet"]),
     ("pixtoll-log", &["datafusion", "object_store"]),
     ("pixtoll-store", &["datafusion", "rdkafka"]),
     ("pixtoll-service", &["datafusion", "rdkafka", "object_store"]),
+    ("pixtoll-engine", &["datafusion", "rdkafka", "object_store", "tokio", "clap", "pixtoll-store", "pixtoll-log"]),
     ("pixtoll-segments", &["datafusion", "rdkafka"]),
     ("pixtoll-rating", &["datafusion", "rdkafka", "object_store", "tokio", "pixtoll-store", "pixtoll-segments"]),
     ("pixtoll-seals", &["datafusion", "rdkafka"]),

@@ -1,0 +1,211 @@
+//! Careful mode: a conversion in a child process with bounds of its own, so that a decoder's crash does not travel.
+//!
+//! A decoder in C may one day crash. In the pool that takes the worker with it, with all that is in work there; the
+//! record stays uncommitted and goes to the next owner of its partition. What keeps it from taking that one, too:
+//!
+//! | done in a child | because |
+//! |---|---|
+//! | the first records of a partition after each assignment, as many as its owner before may have had past the commit | the owner before may have died of one of them |
+//! | what a customer sends, and what has the same source, for a while after a decoder crashed on it in a child, of this worker or of any | who sent one such image may send a thousand, at offsets that no worker has met |
+//! | all, with `--careful always` | one would rather pay for it |
+//!
+//! ```text
+//!   worker: a thread of the pool ──task, source──▶ child: reads all of it ─▶ decode … encode
+//!                                ◀──"begun"───────┘                             │
+//!                                ◀──answer, output──────────────────────────────┘ next task
+//! ```
+//!
+//! The child is this very program ([`child`]), on the same engine: its output is the same, byte for byte. If it dies of
+//! the image, that is the answer: rejected, `decoder_crashed`. If it dies of something else (it was killed, or could
+//! not be started), it is tried again, three times at most; then the trouble is the process's, which ends. It is never
+//! told as the image's fault, since another machine may do it well.
+//!
+//! This contains crashes, runaway loops and bombs. It is no sandbox against code that an image might smuggle in: what
+//! that could do, as the same user, is for the deployment to bound.
+
+pub mod child;
+mod frame;
+mod poison;
+mod process;
+mod suspects;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use contract::resize::Resize;
+use contract::usage::Reason;
+use contract::{BrokerTime, CustomerId, Digest, units};
+use engine::{Limits, Measures, Output, Rejection};
+use service::{Shutdown, clock};
+use store::Store;
+
+use self::suspects::Suspects;
+use crate::answer::past;
+use crate::metrics::Metrics;
+use crate::pool::{Pool, failed, resize_here};
+use crate::retry::time_left;
+use crate::watchdog::Progress;
+
+pub(crate) use self::poison::taste;
+
+/// After so many deaths from elsewhere it is the process's trouble.
+const TRIES: u32 = 3;
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// After the first death; after the second, four times that.
+const PAUSE: Duration = Duration::from_millis(500);
+
+type Resized<E> = Result<Result<Output, Box<Rejection>>, E>;
+
+/// One conversion.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) customer: CustomerId,
+    /// The input's digest.
+    pub(crate) source: Digest,
+    pub(crate) input: Bytes,
+    pub(crate) params: Resize,
+    pub(crate) limits: Limits,
+    pub(crate) deadline: Option<BrokerTime>,
+}
+
+impl Job {
+    /// The answer, if its deadline passed while it waited for a thread.
+    fn late(&self) -> Option<Box<Rejection>> {
+        let deadline = self.deadline.filter(|deadline| time_left(*deadline).is_zero())?;
+        let (reason, measures) = (Reason::DeadlineExceeded, measures_of(&self.input));
+        Some(Box::new(Rejection { reason, detail: past(deadline), measures }))
+    }
+}
+
+/// Of a source that was not decoded.
+fn measures_of(input: &Bytes) -> Measures {
+    Measures { input_bytes: units::Bytes::new(input.len() as u64).unwrap_or_default(), ..Measures::default() }
+}
+
+/// What a child may use for one job.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    cpu_seconds: u64,
+    memory_bytes: u64,
+}
+
+impl Bounds {
+    /// Beside what the engine holds: for the heap's own waste, and small things.
+    const SLACK_BYTES: u64 = 64 << 20;
+
+    fn new(cpu_seconds: u64, limits: &Limits) -> Self {
+        // The source is read into a buffer that doubles as it grows.
+        let source = limits.input_bytes.saturating_mul(2);
+        let memory_bytes = limits.job_memory_bytes.saturating_add(source).saturating_add(Self::SLACK_BYTES);
+        Self { cpu_seconds, memory_bytes }
+    }
+
+    /// How long a child may say nothing. Past it, it has neither answered nor used up its CPU time.
+    fn silence(&self) -> Duration {
+        Duration::from_secs(self.cpu_seconds.saturating_mul(4).saturating_add(10))
+    }
+
+    fn largest_output(&self) -> u32 {
+        u32::try_from(self.memory_bytes).unwrap_or(u32::MAX)
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    pub always: bool,
+    /// That a child may use for one image.
+    pub cpu_seconds: u64,
+    /// How long after a decoder's crash a customer is suspected.
+    pub suspicion: Duration,
+}
+
+/// Why a child gave no answer, and how it came to that.
+#[derive(Debug)]
+enum Death {
+    Decoder(String),
+    Elsewhere(String),
+}
+
+/// Children die, and not of what they are given.
+#[derive(Debug, thiserror::Error)]
+#[error("a child process died {TRIES} times, and not of the image: {0}; is the machine short of memory?")]
+pub(crate) struct Died(String);
+
+pub(crate) struct Careful {
+    always: bool,
+    cpu_seconds: u64,
+    suspects: Suspects,
+    store: Store,
+    metrics: Metrics,
+    progress: Arc<Progress>,
+}
+
+impl Careful {
+    pub(crate) fn new(rules: Rules, store: Store, metrics: Metrics, progress: Arc<Progress>) -> Arc<Self> {
+        let Rules { always, cpu_seconds, suspicion } = rules;
+        Arc::new(Self { always, cpu_seconds, suspects: Suspects::new(suspicion), store, metrics, progress })
+    }
+
+    /// Learns what other workers have seen: at once, and every few seconds from then on.
+    pub(crate) async fn listen(self: &Arc<Self>, shutdown: Shutdown) {
+        self.suspects.look(&self.store, clock::now()).await;
+        let careful = Arc::clone(self);
+        tokio::spawn(async move {
+            while !shutdown.is_requested() {
+                tokio::time::sleep(LOOK_EVERY).await;
+                careful.suspects.look(&careful.store, clock::now()).await;
+            }
+        });
+    }
+
+    /// Resizes: in a child if `careful` or for a reason of ours, else on the pool.
+    pub(crate) async fn resize(&self, pool: &Pool, job: Job, careful: bool) -> Resized<Died> {
+        let suspected = || self.suspects.suspected(&job.customer, &job.source, Instant::now());
+        if !(careful || self.always || suspected()) {
+            let progress = Arc::clone(&self.progress);
+            let resized = pool.run(move || {
+                let _watched = progress.job(format!("the source with sha256 {}", job.source));
+                process::tidy();
+                job.late().map_or_else(|| resize_here(&job.input, &job.params, &job.limits), Err)
+            });
+            return Ok(resized.await.unwrap_or_else(|| Err(Box::new(failed("the engine gave no answer")))));
+        }
+        // A child has bounds of its own.
+        let _outside = self.progress.outside();
+        let bounds = Bounds::new(self.cpu_seconds, &job.limits);
+        let mut attempt = 1;
+        loop {
+            let asked = job.clone();
+            let resize = move || asked.late().map_or_else(|| process::resize(&asked, &bounds), |late| Ok(Err(late)));
+            let died = match pool.run(resize).await {
+                Some(Ok(resized)) => {
+                    self.metrics.careful_conversions.inc();
+                    return Ok(resized);
+                }
+                Some(Err(Death::Decoder(how))) => return Ok(Err(Box::new(self.crashed(&job, &how)))),
+                Some(Err(Death::Elsewhere(how))) => how,
+                None => "its thread gave no answer".to_owned(),
+            };
+            self.metrics.child_deaths.inc();
+            tracing::warn!(source = %job.source, attempt, %died, "a child process gave no answer");
+            if attempt == TRIES {
+                return Err(Died(died));
+            }
+            tokio::time::sleep(PAUSE * attempt * attempt).await;
+            attempt += 1;
+        }
+    }
+
+    fn crashed(&self, job: &Job, how: &str) -> Rejection {
+        let Job { customer, source, input, .. } = job;
+        tracing::error!(%customer, %source, how, "a decoder crashed");
+        self.metrics.decoder_crashes.inc();
+        self.suspects.accuse(customer, source, Instant::now());
+        tokio::spawn(suspects::tell(self.store.clone(), customer.clone(), clock::now()));
+        let measures = measures_of(input);
+        let detail = format!("the decoder did not survive the source with sha256 {source}: {how}");
+        Rejection { reason: Reason::DecoderCrashed, detail, measures }
+    }
+}
