@@ -40,9 +40,6 @@ pub struct Cli {
     store: StoreArgs,
     #[command(flatten)]
     health: HealthArgs,
-    #[command(flatten)]
-    careful: CarefulArgs,
-
     /// Threads that resize; one per core when absent
     #[arg(long, env = "PIXTOLL_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -79,6 +76,9 @@ pub struct Cli {
     #[arg(long, env = "PIXTOLL_WATCHDOG", default_value = "60s", value_parser = humantime::parse_duration)]
     watchdog: Duration,
 
+    // The headings of these go on to what stands below them.
+    #[command(flatten)]
+    careful: CarefulArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }

@@ -293,7 +293,11 @@ mod tests {
                 r#"{"focal_point":{"x":0,"y":1},"blur":1}"#,
             ),
             (r#"{"format":"jpeg"}"#, r#"{"format":"auto","accept":["webp"],"lossless":true}"#, r#"{"format":"jpeg"}"#),
-            (r#"{"accept":["png"]}"#, r#"{"format":"auto","accept":["webp"]}"#, r#"{"format":"auto","accept":["png"]}"#),
+            (
+                r#"{"accept":["png"]}"#,
+                r#"{"format":"auto","accept":["webp"]}"#,
+                r#"{"format":"auto","accept":["png"]}"#,
+            ),
             (r#"{"format":"auto"}"#, r#"{"accept":["webp"]}"#, r#"{"format":"auto","accept":["webp"]}"#),
         ] {
             assert_eq!(read(request).or(&read(preset)), read(both), "{request} or {preset}");

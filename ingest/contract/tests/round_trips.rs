@@ -44,7 +44,14 @@ fn resize() -> impl Strategy<Value = Resize> {
         option::of(prop::sample::select(vec![OutputFormat::Jpeg, OutputFormat::Png, OutputFormat::Webp])),
         option::of(any::<u8>()),
     )
-        .prop_map(|(width, height, fit, format, quality)| Resize { width, height, fit, format, quality, ..Resize::default() })
+        .prop_map(|(width, height, fit, format, quality)| Resize {
+            width,
+            height,
+            fit,
+            format,
+            quality,
+            ..Resize::default()
+        })
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {

@@ -127,8 +127,8 @@ fn encoder_bytes(wanted: &Wanted, channels: u64, planar: bool) -> u64 {
         ImageFormat::Jpeg => 4,
         ImageFormat::Png => 2 * channels,
         ImageFormat::Webp if wanted.lossless => 30,
-        ImageFormat::Webp if planar => 1,
-        ImageFormat::Webp => channels,
+        ImageFormat::Webp if planar => 3,
+        ImageFormat::Webp => channels + 2,
     };
     match wanted.target {
         Target::One(format) => of(format),

@@ -192,7 +192,7 @@ fn encode_once(
         if row <= distance && needed.is_some_and(|needed| needed <= pixels.len()) { Ok(()) } else { Err(BAD_SIDES) }
     };
     let (columns, rows) = (width as usize, height as usize);
-    let mut bytes = Vec::with_capacity(columns * rows / 8 + 1024);
+    let mut bytes = Vec::<u8>::new();
 
     let mut picture = MaybeUninit::<WebPPicture>::zeroed();
     // SAFETY: it is written to by libwebp, and numbers, null pointers and enums of 0 are valid as zeros.

@@ -57,24 +57,45 @@ impl Scaler {
     }
 }
 
+/// `fast_image_resize` 6.1 leaves out zeros at both ends of a pixel's kernel, and takes it that then no pixel's kernel
+/// starts before the first one's or ends behind the last one's; where one does, it reads past a row. That holds for a
+/// kernel that is not 0 anywhere within its support, as all of these are.
 fn algorithm(filter: Filter) -> ResizeAlg {
+    let custom = |name, kernel, support| {
+        fast_image_resize::Filter::new(name, kernel, support).map_or(FilterType::Bilinear, FilterType::Custom)
+    };
     ResizeAlg::Convolution(match filter {
         Filter::Nearest => return ResizeAlg::Nearest,
         Filter::Box => FilterType::Box,
         Filter::Bilinear => FilterType::Bilinear,
         Filter::Hamming => FilterType::Hamming,
         Filter::Gaussian => FilterType::Gaussian,
-        Filter::Mitchell => FilterType::Mitchell,
-        Filter::CatmullRom => FilterType::CatmullRom,
-        Filter::Lanczos3 => {
-            fast_image_resize::Filter::new("Lanczos3", lanczos3, 3.0).map_or(FilterType::Lanczos3, FilterType::Custom)
-        }
+        Filter::Mitchell => custom("Mitchell", |x| cubic(x, 1.0 / 3.0, 1.0 / 3.0), 2.0),
+        Filter::CatmullRom => custom("CatmullRom", |x| cubic(x, 0.0, 0.5), 2.0),
+        Filter::Lanczos3 => custom("Lanczos3", lanczos3, 3.0),
+    })
+}
+
+/// As little as makes no difference, for 0.
+fn never_zero(weight: f64) -> f64 {
+    if weight == 0.0 { f64::MIN_POSITIVE } else { weight }
+}
+
+/// The cubic filters of Mitchell and Netravali (1988), of which Catmull-Rom is one.
+fn cubic(x: f64, b: f64, c: f64) -> f64 {
+    let x = x.abs();
+    if x >= 2.0 {
+        return 0.0;
+    }
+    never_zero(if x < 1.0 {
+        ((12.0 - 9.0 * b - 6.0 * c) * x + (-18.0 + 12.0 * b + 6.0 * c)) * x * x / 6.0 + (1.0 - b / 3.0)
+    } else {
+        (((-b - 6.0 * c) * x + (6.0 * b + 30.0 * c)) * x + (-12.0 * b - 48.0 * c)) * x / 6.0 + (4.0 * b / 3.0 + 4.0 * c)
     })
 }
 
 /// `sinc(x) × sinc(x ÷ 3)` up to 3, within 3e-7: a polynomial in x², so that it neither costs two sines for each pixel of
-/// a kernel nor depends on whose sine it is. Its zeros are factored out, which makes them exact; the rest was fitted by
-/// Chebyshev polynomials.
+/// a kernel nor depends on whose sine it is. Its zeros are factored out; the rest was fitted by Chebyshev polynomials.
 fn lanczos3(x: f64) -> f64 {
     let u = x * x;
     if u >= 9.0 {
@@ -84,7 +105,7 @@ fn lanczos3(x: f64) -> f64 {
     let (u2, u4) = (u * u, u * u * u * u);
     let low = (1.0 - 3.554_791_75e-1 * u) + (5.892_711_17e-2 - 6.089_926_85e-3 * u) * u2;
     let high = (4.395_279_63e-4 - 2.291_862_85e-5 * u) + (8.091_570_69e-7 - 1.456_931_42e-8 * u) * u2;
-    zeros * (low + high * u4)
+    never_zero(zeros * (low + high * u4))
 }
 
 /// What of a plane the target's plane shows. `crop` is in pixels of the whole picture. A chroma sample stands for a block
@@ -118,6 +139,27 @@ mod tests {
             let expected = if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 };
             assert!((lanczos3(x) - expected).abs() < 3e-7, "{x}: {} is not {expected}", lanczos3(x));
         }
+    }
+
+    #[test]
+    fn the_cubic_kernels_are_those_of_their_names() {
+        for (x, mitchell, catmull_rom) in
+            [(0.0, 8.0 / 9.0, 1.0), (0.5, 77.0 / 144.0, 0.5625), (1.0, 1.0 / 18.0, 0.0), (1.5, -5.0 / 144.0, -0.0625)]
+        {
+            assert!((cubic(x, 1.0 / 3.0, 1.0 / 3.0) - mitchell).abs() < 1e-12, "Mitchell at {x}");
+            assert!((cubic(-x, 0.0, 0.5) - catmull_rom).abs() < 1e-12, "Catmull-Rom at {x}");
+        }
+    }
+
+    /// See [`algorithm`]. Of a kernel with zeros, the last pixel of which lies on one of the source's, less is read than
+    /// of the one before.
+    #[test]
+    fn no_kernel_has_zeros_within() {
+        for whole in [1.0, 2.0] {
+            assert!(lanczos3(whole) != 0.0 && lanczos3(-whole) != 0.0);
+        }
+        assert!(cubic(1.0, 0.0, 0.5) != 0.0);
+        assert!(lanczos3(3.0) == 0.0 && cubic(2.0, 0.0, 0.5) == 0.0);
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn small() -> Resize {
 }
 
 fn large() -> Resize {
-    Resize { width: Some(2_000), ..small() }
+    Resize { width: Some(2_000), quality: Some(100), ..small() }
 }
 
 #[test]

@@ -27,7 +27,7 @@ impl Encoder {
         header: &Header,
         spare: &mut Picture,
     ) -> Result<(Vec<u8>, ImageFormat), Fault> {
-        self.jpeg.optimizes = jpeg::optimizes(picture.pixel_count(), header.pixels());
+        self.jpeg.optimizes = jpeg::optimizes(picture.pixel_count(), header);
         let (bytes, format) = match wanted.target {
             Target::One(format) => (self.encode_as(format, picture, wanted, spare)?, format),
             Target::Smallest(accepted) => auto::encode(self, accepted, picture, wanted, spare)?,

@@ -177,12 +177,18 @@ mod tests {
         check("gray", Color::Gray, (61, 47), noise, Grayscale);
         check("gray with alpha", Color::GrayAlpha, (61, 47), noise, GrayscaleAlpha);
         check("gray in RGB", Color::Rgb, (61, 47), |x, y| (noise(x, y) & 0xFF) * 0x01_01_01, Grayscale);
-        check("gray, opaque", Color::Rgba, (61, 47), |x, y| (noise(x, y) & 0xFF) * 0x01_01_01 | 0xFF00_0000, Grayscale);
+        check("gray, opaque", Color::Rgba, (61, 47), |x, y| 0xFF00_0000 + (noise(x, y) & 0xFF) * 0x01_01_01, Grayscale);
         check("gray, not opaque", Color::Rgba, (61, 47), |x, y| (noise(x, y) & 0x7F) * 0x01_01_01_01, Indexed);
         check("256 colors", Color::Rgb, (64, 32), |x, y| (x + 64 * y) & 0xFF, Indexed);
         check("too few pixels of each", Color::Rgb, (64, 31), |x, y| (x + 64 * y) & 0xFF, Rgb);
         check("257 colors", Color::Rgb, (257, 32), |x, _| x, Rgb);
-        check("transparent colors", Color::Rgba, (64, 32), |x, y| (x + 64 * y) * 0x0400_0001, Indexed);
+        check(
+            "transparent colors",
+            Color::Rgba,
+            (64, 32),
+            |x, y| ((x + 64 * y) & 0xFF).wrapping_mul(0x0400_0001),
+            Indexed,
+        );
         check("one pixel", Color::Rgba, (1, 1), noise, Rgba);
     }
 

@@ -50,6 +50,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn start(alone: Alone, allowed: Allowed) -> Self {
+        give_back_freed_memory();
         let jobs = Arc::new(AtomicU64::new(0));
         end_what_hangs(Arc::clone(&jobs));
         Self {
@@ -157,6 +158,16 @@ fn cpu(clock: ClockId) -> Duration {
 fn text(params: &Resize) -> String {
     let text = format!("{params:?}");
     text.split(", ").filter(|part| !part.contains(": None")).collect::<Vec<_>>().join(", ")
+}
+
+/// So that it hides nothing of what is allocated from now on.
+#[expect(unsafe_code, reason = "glibc's function has no safe binding; it takes a number and returns one")]
+fn give_back_freed_memory() {
+    unsafe extern "C" {
+        /// Of glibc.
+        safe fn malloc_trim(padding: usize) -> i32;
+    }
+    malloc_trim(0);
 }
 
 /// A line of `/proc/self/status`, in bytes.

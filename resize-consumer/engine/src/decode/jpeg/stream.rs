@@ -42,6 +42,56 @@ pub(super) fn has_all_scans(input: &[u8]) -> bool {
     sent.iter().all(|(_, coefficients)| coefficients.iter().all(|bit| *bit == 0))
 }
 
+/// A progressive JPEG without the scans that don't show when it is shrunk to so many eighths, and take most of its time:
+///
+/// | eighths | left out |
+/// |---|---|
+/// | 1 | all coefficients but the mean of each block. The first scan of others is kept: without any, libjpeg takes the means for estimates and smooths them |
+/// | 2, 3 | the last bit of luma's coefficients, but not of the means |
+///
+/// `None` if it has none of these, or has no end: then the decoder should see all of it.
+pub(super) fn without_fine_scans(input: &[u8], eighths: u32) -> Option<Vec<u8>> {
+    let mut kept = Vec::new();
+    // Where what is to be kept next starts; `None` within a scan that is left out.
+    let mut kept_from = Some(0);
+    let (mut luma, mut begun) = (None, Vec::new());
+    let mut rest = input.get(2..)?;
+    loop {
+        let (marker, segment, after) = jpeg_segment(rest)?;
+        rest = after;
+        let marker_bytes = if marker == END { 2 } else { 4 };
+        let start = input.len() - after.len() - segment.len() - marker_bytes;
+        match (marker, segment) {
+            // Restarts, within a scan.
+            (0x01 | 0xD0..=0xD7, _) => continue,
+            (0xC2 | 0xCA, [_, _, _, _, _, _, first, ..]) => luma = Some(*first),
+            (0xC0 | 0xC1 | 0xC9, _) => return None,
+            _ => {}
+        }
+        let from = *kept_from.get_or_insert(start);
+        match (marker, segment) {
+            (SCAN, [_, component, .., first, _, bits]) if *first > 0 => {
+                let is_fine = match eighths {
+                    1 => begun.contains(component),
+                    2 | 3 => luma == Some(*component) && *bits == 0x10,
+                    _ => false,
+                };
+                if is_fine {
+                    kept.extend_from_slice(input.get(from..start)?);
+                    kept_from = None;
+                }
+                begun.push(*component);
+            }
+            (END, _) if !kept.is_empty() => {
+                kept.extend_from_slice(input.get(from..)?);
+                return Some(kept);
+            }
+            (END, _) => return None,
+            _ => {}
+        }
+    }
+}
+
 /// The JPEG, of so many components, without what libjpeg warns of up to the first scan's pixels and decodes all the same.
 pub(super) fn without_oddities(input: &[u8], components: u8) -> Vec<u8> {
     let mut mended = b"\xFF\xD8".to_vec();
@@ -108,6 +158,33 @@ mod tests {
             ("a bit is missing", vec![&progressive, &scan(1, 0, 63, 1), &cb, &cr], false),
         ] {
             assert_eq!(has_all_scans(&jpeg(&parts)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn fine_scans_are_left_out_of_a_whole_progressive_jpeg() {
+        let progressive = FRAME.iter().map(|byte| if *byte == 0xC0 { 0xC2 } else { *byte }).collect::<Vec<u8>>();
+        let scan = |id: u8, from: u8, to: u8, bits: u8| {
+            [&b"\xFF\xC4\0\x03t\xFF\xDA\0\x08\x01"[..], &[id, 0, from, to, bits], b"\x07\xFF\0\x07\xFF\xD3\x07"]
+                .concat()
+        };
+        let table = &scan(1, 0, 0, 0)[..5];
+        let (mean, rough, fine, chroma) =
+            (scan(1, 0, 0, 0), scan(1, 1, 63, 1), scan(1, 1, 63, 0x10), scan(2, 1, 63, 0x10));
+        let end = b"\xFF\xD9garbage";
+        let whole = jpeg(&[&progressive, &mean, &rough, &fine, &chroma, &chroma, end]);
+        let thumb = jpeg(&[&progressive, &mean, &rough, table, &chroma, table, end]);
+        let small = jpeg(&[&progressive, &mean, &rough, table, &chroma, &chroma, end]);
+        for (eighths, expected) in [(1, Some(thumb)), (2, Some(small.clone())), (3, Some(small)), (4, None), (8, None)]
+        {
+            assert!(without_fine_scans(&whole, eighths) == expected, "{eighths}");
+        }
+        for (name, input) in [
+            ("cut", whole[..whole.len() - end.len()].to_vec()),
+            ("baseline", jpeg(&[FRAME, &mean, &rough, &fine, end])),
+            ("nothing fine", jpeg(&[&progressive, &mean, end])),
+        ] {
+            assert_eq!(without_fine_scans(&input, 1), None, "{name}");
         }
     }
 
