@@ -40,6 +40,7 @@ pub struct Cli {
     store: StoreArgs,
     #[command(flatten)]
     health: HealthArgs,
+
     /// Threads that resize; one per core when absent
     #[arg(long, env = "PIXTOLL_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,

@@ -203,9 +203,9 @@ fn save(job: &Job, made: &Output, overwrite: bool) -> anyhow::Result<Option<Path
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(overwrite).create_new(!overwrite);
     let file = options.open(&path);
-    let mut file = file.with_context(|| match overwrite {
-        true => path.display().to_string(),
-        false => format!("{} (to write over what is there, say --overwrite)", path.display()),
+    let mut file = file.with_context(|| {
+        let advice = if overwrite { "" } else { " (to write over what is there, say --overwrite)" };
+        format!("{}{advice}", path.display())
     })?;
     file.write_all(&made.bytes).with_context(|| path.display().to_string())?;
     Ok(Some(path))

@@ -36,7 +36,7 @@ struct Head {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line {
-    Planned(Planned),
+    Planned(Box<Planned>),
     Acked { acked: RequestId },
     Resent { answers_from: Vec<i64> },
 }
@@ -100,7 +100,7 @@ impl Journal {
         let (mut planned, mut acked, mut answers_from) = (Vec::new(), BTreeSet::new(), head.answers_from);
         for (number, text) in (2..).zip(lines) {
             match serde_json::from_str(text).with_context(|| format!("line {number} of the journal {shown}"))? {
-                Line::Planned(one) => planned.push(one),
+                Line::Planned(one) => planned.push(*one),
                 Line::Acked { acked: id } => drop(acked.insert(id)),
                 Line::Resent { answers_from: from } => answers_from = from,
             }

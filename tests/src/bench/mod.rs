@@ -39,12 +39,13 @@ impl Row {
     }
 
     pub fn missed(&self) -> bool {
-        match self.target {
-            // What is no number has missed too.
-            Some(Target::AtLeast(target)) => !(self.ratio >= target),
-            Some(Target::AtMost(target)) => !(self.ratio <= target),
-            None => false,
-        }
+        // What is no number has missed too.
+        let met = match self.target {
+            Some(Target::AtLeast(target)) => self.ratio >= target,
+            Some(Target::AtMost(target)) => self.ratio <= target,
+            None => true,
+        };
+        !met
     }
 
     fn target(&self) -> String {

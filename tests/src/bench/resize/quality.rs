@@ -100,7 +100,9 @@ fn windows(values: &[f64], width: usize) -> Vec<f64> {
     const REACH: usize = 11;
     let mut weights: [f64; REACH] = std::array::from_fn(|n| (-(n as f64 - 5.0).powi(2) / (2.0 * 1.5 * 1.5)).exp());
     let sum: f64 = weights.iter().sum();
-    weights.iter_mut().for_each(|weight| *weight /= sum);
+    for weight in &mut weights {
+        *weight /= sum;
+    }
 
     let mean = |part: &[f64]| part.iter().zip(&weights).map(|(value, weight)| value * weight).sum::<f64>();
     let rows: Vec<f64> = values.chunks(width).flat_map(|row| row.windows(REACH).map(mean)).collect();

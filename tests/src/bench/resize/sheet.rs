@@ -30,7 +30,7 @@ impl Pairs {
 /// Writes the columns beside each other, on white.
 pub(super) fn write(columns: &[Pairs], path: &Path) -> Result<()> {
     let width: u32 = columns.iter().map(|column| 2 * column.cell.0 + GAP + WIDER_GAP).sum();
-    let height = columns.iter().map(|column| column.pairs.len() as u32 * (column.cell.1 + GAP)).max().unwrap_or(0);
+    let height = columns.iter().map(|column| column.pairs.iter().map(|_| column.cell.1 + GAP).sum()).max().unwrap_or(0);
     let mut sheet = RgbaImage::from_pixel(width.max(1), height.max(1), Rgba([255; 4]));
     let mut left = 0;
     for Pairs { cell, pairs } in columns {
