@@ -169,7 +169,7 @@ fn report(job: Job, overwrite: bool, params: &Resize, limits: &Limits) -> Report
                 (Outcome::Rejected { reason: rejection.reason, detail: rejection.detail }, measures)
             }
             Ok(made) => match save(&job, &made, overwrite) {
-                Err(error) => failed(error.to_string()),
+                Err(error) => failed(format!("{error:#}")),
                 Ok(saved) => {
                     let Output { width, height, ref bytes, measures, .. } = made;
                     (Outcome::Done { saved, width, height, output_bytes: bytes.len() }, Some(measures))

@@ -4,6 +4,7 @@ use super::fault::Fault;
 
 /// A format that the engine reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum InputFormat {
     Jpeg,
     Png,
@@ -41,6 +42,7 @@ impl InputFormat {
 
 /// A format that the engine writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ImageFormat {
     Jpeg,
     Png,
