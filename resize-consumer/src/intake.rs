@@ -13,6 +13,7 @@ use crate::answer::{Answerer, Work};
 use crate::config::Config;
 use crate::owned::{Owned, Ticket};
 use crate::retry::{Trouble, whole};
+use crate::watchdog::Guard;
 
 const GROUP: &str = "resize-consumer";
 const POLL: Duration = Duration::from_millis(50);
@@ -147,15 +148,34 @@ impl Intake<'_> {
     /// Hands a record's work out.
     fn begin(&self, ticket: Ticket, work: Work) {
         let (answerer, owned) = (Arc::clone(self.answerer), Arc::clone(&self.owned));
-        // Held also by those of partitions that are ours no more: so memory stays bounded.
-        let place = answerer.progress.work();
+        let answer = Answer { ticket, owned, outcome: None, place: Some(answerer.progress.work()) };
         Handle::current().spawn(async move {
-            // A panic ends the process, too, instead of leaving this offset open for ever.
-            let answered = tokio::spawn(async move { answerer.answer(work, ticket.careful).await }).await;
-            let outcome = answered.unwrap_or_else(|panic| Err(Trouble::Impossible(panic.to_string())));
-            drop(place);
-            owned.end(ticket, outcome);
+            answer.end(answerer.answer(work, ticket.careful).await);
         });
+    }
+}
+
+/// A record's answer, on its way.
+struct Answer {
+    ticket: Ticket,
+    owned: Arc<Owned>,
+    outcome: Option<Result<(), Trouble>>,
+    /// Held also by those of partitions that are ours no more: so memory stays bounded.
+    place: Option<Guard>,
+}
+
+impl Answer {
+    fn end(mut self, outcome: Result<(), Trouble>) {
+        self.outcome = Some(outcome);
+    }
+}
+
+impl Drop for Answer {
+    /// Without an outcome it has panicked, which ends the process, instead of leaving this offset open for ever.
+    fn drop(&mut self) {
+        drop(self.place.take());
+        let panicked = || Err(Trouble::Impossible("the answer panicked".to_owned()));
+        self.owned.end(self.ticket, self.outcome.take().unwrap_or_else(panicked));
     }
 }
 

@@ -18,7 +18,8 @@ use log::{Consumer, LogError, Owner, Partition, Reset, Settings, Start};
 use service::{Health, Shutdown};
 use tokio::sync::watch;
 
-const POLL: Duration = Duration::from_millis(20);
+/// The longest that a request with an unknown preset waits for the reading to hear of it.
+const POLL: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]

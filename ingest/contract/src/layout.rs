@@ -37,9 +37,10 @@ pub fn source(customer_id: &CustomerId, sha256: &Digest) -> String {
     format!("sources/{customer_id}/{sha256}")
 }
 
-/// A conversion's output.
+/// A conversion's output. In a folder, the hour keeps a customer's files apart; one folder each would cost as much as the file.
 pub fn result(conversion: &Conversion) -> String {
-    format!("results/{}/{}/{}", conversion.customer_id, conversion.request_id, conversion.fingerprint)
+    let Conversion { customer_id, request_id, fingerprint } = conversion;
+    format!("results/{customer_id}/{}/{request_id}.{fingerprint}", IdHour::of(request_id))
 }
 
 /// The customers whose images crashed a decoder in an hour: a hint among workers, which nothing else relies on.
@@ -156,7 +157,7 @@ mod tests {
         };
         assert_eq!(
             result(&conversion),
-            "results/acme/019a3b5c-7e00-7abc-8def-0123456789ab/00112233445566778899aabbccddeeff"
+            "results/acme/2025-10-31T21/019a3b5c-7e00-7abc-8def-0123456789ab.00112233445566778899aabbccddeeff"
         );
         assert_eq!(run(3), "bills/runs/00000003.json");
     }

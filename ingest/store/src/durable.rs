@@ -21,7 +21,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read as _, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use service::kill_point;
 
 use crate::StoreError;
@@ -117,6 +118,26 @@ impl Durable {
         self.sync_folder(path, &self.root.join(folder))?;
         kill_point("store-folder-synced");
         Ok(created)
+    }
+
+    /// The bytes at `path`, which has been checked; `None` if no file is there.
+    pub(crate) fn read(&self, path: &str, max_bytes: u64) -> Result<Option<Bytes>, StoreError> {
+        let failed = |error: io::Error| StoreError::failed("read", path, error);
+        let file = match File::open(self.root.join(path)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.is_dir() {
+            return Ok(None);
+        }
+        let size_bytes = metadata.len();
+        if size_bytes > max_bytes {
+            return Err(StoreError::TooLarge { path: path.to_owned(), size_bytes, limit_bytes: max_bytes });
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0));
+        file.take(size_bytes).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Some(bytes.into()))
     }
 
     /// A fresh file of a name of its own: another machine on the same folder may have our process id.

@@ -156,6 +156,12 @@ impl Store {
     /// object is longer than `max_bytes`.
     pub async fn get_limited(&self, path: &str, max_bytes: u64) -> Result<Option<Bytes>, StoreError> {
         let location = path::check(path)?;
+        if let Writer::Folder(durable) = &self.writer {
+            // object_store would go to another thread twice, once to open and once to read.
+            let durable = Arc::clone(durable);
+            let task = tokio::task::spawn_blocking(move || durable.read(location.as_ref(), max_bytes));
+            return task.await.map_err(|source| StoreError::failed("read", path, source))?;
+        }
         let found = match self.objects.get(&location).await {
             Err(Error::NotFound { .. }) => return Ok(None),
             found => found.map_err(|source| StoreError::failed("read", path, source))?,

@@ -61,7 +61,7 @@ type Resized<E> = Result<Result<Output, Box<Rejection>>, E>;
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) customer: CustomerId,
-    /// The input's digest.
+    /// What the input's digest must be.
     pub(crate) source: Digest,
     pub(crate) input: Bytes,
     pub(crate) params: Resize,
@@ -70,11 +70,20 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// The answer, if its deadline passed while it waited for a thread.
-    fn late(&self) -> Option<Box<Rejection>> {
-        let deadline = self.deadline.filter(|deadline| time_left(*deadline).is_zero())?;
-        let (reason, measures) = (Reason::DeadlineExceeded, measures_of(&self.input));
-        Some(Box::new(Rejection { reason, detail: past(deadline), measures }))
+    /// What is said without decoding: its deadline passed while it waited for a thread, or the input is another one.
+    ///
+    /// The digest is taken by the thread that decodes: the bytes are in its cache then.
+    fn refused(&self) -> Option<Box<Rejection>> {
+        let late = self.deadline.filter(|deadline| time_left(*deadline).is_zero());
+        let (reason, detail, measures) = match late {
+            Some(deadline) => (Reason::DeadlineExceeded, past(deadline), measures_of(&self.input)),
+            None if Digest::of(&self.input) == self.source => return None,
+            None => {
+                let detail = format!("the source is not the one with sha256 {}", self.source);
+                (Reason::SourceDigestMismatch, detail, Measures::default())
+            }
+        };
+        Some(Box::new(Rejection { reason, detail, measures }))
     }
 }
 
@@ -168,7 +177,7 @@ impl Careful {
             let resized = pool.run(move || {
                 let _watched = progress.job(format!("the source with sha256 {}", job.source));
                 process::tidy();
-                job.late().map_or_else(|| resize_here(&job.input, &job.params, &job.limits), Err)
+                job.refused().map_or_else(|| resize_here(&job.input, &job.params, &job.limits), Err)
             });
             return Ok(resized.await.unwrap_or_else(|| Err(Box::new(failed("the engine gave no answer")))));
         }
@@ -178,7 +187,7 @@ impl Careful {
         let mut attempt = 1;
         loop {
             let asked = job.clone();
-            let resize = move || asked.late().map_or_else(|| process::resize(&asked, &bounds), |late| Ok(Err(late)));
+            let resize = move || asked.refused().map_or_else(|| process::resize(&asked, &bounds), |why| Ok(Err(why)));
             let died = match pool.run(resize).await {
                 Some(Ok(resized)) => {
                     self.metrics.careful_conversions.inc();

@@ -51,21 +51,20 @@ pub async fn run(cli: &Cli) -> Result<()> {
             rates.push(measured);
         }
     }
-    let median = |rates: &[Rates], of: fn(&Rates) -> f64| -> Result<f64> {
-        let mut sorted: Vec<f64> = rates.iter().map(of).collect();
+    let median = |rates: &[Rates]| -> Result<f64> {
+        let mut sorted: Vec<f64> = rates.iter().map(|rates| rates.cpu).collect();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied().context("no runs")
     };
     let case = format!("JPEG {} KB, 2 MP → 320×240 JPEG, in children and not", retina.bytes.len() / 1000);
-    let (wall, cpu) = (|rates: &Rates| rates.wall, |rates: &Rates| rates.cpu);
-    let (slow, fast) = (median(&careful, wall)?, median(&pooled, wall)?);
-    let window = format!("milliseconds for the {WINDOW} records of a partition after an assignment");
+    let (careful, pooled) = (median(&careful)?, median(&pooled)?);
+    let window = format!("CPU milliseconds for the first {WINDOW} records of a partition");
+    let milliseconds = |rate: f64| WINDOW as f64 * 1e3 / rate;
     report(
         "careful",
         &[
-            Row::new(&case, "conversions per second", slow, fast, None),
-            Row::new(&case, "conversions per CPU-second", median(&careful, cpu)?, median(&pooled, cpu)?, None),
-            Row::new(&case, &window, WINDOW as f64 * 1e3 / slow, WINDOW as f64 * 1e3 / fast, None),
+            Row::new(&case, "conversions per CPU-second", careful, pooled, None),
+            Row::new(&case, &window, milliseconds(careful), milliseconds(pooled), None),
         ],
     )
 }

@@ -33,7 +33,7 @@ fn encode_with(picture: &mut Picture, settings: Settings) -> Result<Vec<u8>, Fau
 fn lossy(quality: u8) -> Settings {
     let quality = f32::from(quality);
     Settings {
-        quality: (quality - (100.0 - quality) / 8.0).max(0.0),
+        quality: (quality - (100.0 - quality) / 6.0).max(0.0),
         method: 2,
         lossless: false,
         noise_shaping: 0,
