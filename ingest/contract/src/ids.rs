@@ -36,12 +36,16 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+            /// Whether `s` is one.
+            pub fn is_valid(s: &str) -> bool {
+                let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b) || $extra.contains(char::from(b));
+                ($min..=64).contains(&s.len()) && s.bytes().all(allowed)
+            }
         }
         impl FromStr for $type {
             type Err = BadId;
             fn from_str(s: &str) -> Result<Self, BadId> {
-                let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b) || $extra.contains(char::from(b));
-                if ($min..=64).contains(&s.len()) && s.bytes().all(allowed) {
+                if Self::is_valid(s) {
                     Ok(Self(s.to_owned()))
                 } else {
                     Err(bad($kind, s, concat!($min, " to 64 of a-z 0-9 _ - ", $extra)))
@@ -140,8 +144,11 @@ impl FromStr for RequestId {
     type Err = BadId;
     fn from_str(s: &str) -> Result<Self, BadId> {
         let not_canonical = || bad("request id", s, "a UUIDv7 in lower case with hyphens");
-        let uuid = Uuid::try_parse(s).map_err(|_| not_canonical())?;
-        if uuid.hyphenated().to_string() == s { Self::checked(uuid) } else { Err(not_canonical()) }
+        // Of the forms that the parser takes, only the one with hyphens has 36 characters.
+        if s.len() != 36 || s.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(not_canonical());
+        }
+        Self::checked(Uuid::try_parse(s).map_err(|_| not_canonical())?)
     }
 }
 impl TryFrom<String> for RequestId {
