@@ -20,7 +20,7 @@ mod write;
 
 pub use chain::{Chain, ChainError, check_link, read_chains, read_head};
 pub use footers::read_chains_since;
-pub use id_hours::rows_of_id_hours;
+pub use id_hours::{IdHourRows, rows_of_id_hours};
 pub use read::{ReadError, Segment, read_bytes, read_rows};
 pub use rows::schema;
 pub use write::{Built, Link, Pending, WriteError, build_gap};

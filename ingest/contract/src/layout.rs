@@ -91,6 +91,11 @@ pub fn rollup(id_hour: &IdHour, inputs: &Digest) -> String {
     format!("rollups/{id_hour}/{inputs}.parquet")
 }
 
+/// The events of a rollup's id-hour that were not alone with their request id.
+pub fn repeats(id_hour: &IdHour, inputs: &Digest) -> String {
+    format!("rollups/{id_hour}/{inputs}.repeats.parquet")
+}
+
 pub const PRICE_BOOKS: &str = "bills/price-books";
 
 /// A published price book.
