@@ -179,7 +179,11 @@ pub struct TaxLine {
 impl Bill {
     /// Canonical JSON (RFC 8785), in one line without its end.
     pub fn to_json_line(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
+        /// More than most lines take, and the bill beside them.
+        const LINE_BYTES: usize = 512;
+        let mut line = Vec::with_capacity(self.lines.len().saturating_add(4).saturating_mul(LINE_BYTES));
+        serde_json::to_writer(&mut line, self)?;
+        String::from_utf8(line).map_err(serde::ser::Error::custom)
     }
 
     /// The digest of the line: what a correction names as its original.

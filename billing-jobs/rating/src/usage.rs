@@ -132,32 +132,48 @@ impl Serialize for MonthUsage {
 
 /// A month's canonical JSON in pieces, so that the digest of any part of it is made without writing it again.
 pub(crate) struct Written {
-    head: String,
-    /// In the order of the groups.
-    rows: Vec<String>,
-    tail: String,
+    head: Vec<u8>,
+    /// In the order of the groups, one after the other.
+    rows: Vec<u8>,
+    /// Where each row ends.
+    ends: Vec<usize>,
+    tail: Vec<u8>,
 }
 
 impl Written {
     pub(crate) fn new(usage: &MonthUsage) -> Result<Self, serde_json::Error> {
-        let row = |(group, quantities)| serde_json::to_string(&Row { group, quantities });
+        /// More than most rows take.
+        const ROW_BYTES: usize = 384;
+        let mut rows = Vec::with_capacity(usage.groups.len().saturating_mul(ROW_BYTES));
+        let mut ends = Vec::with_capacity(usage.groups.len());
+        for (group, quantities) in &usage.groups {
+            serde_json::to_writer(&mut rows, &Row { group, quantities })?;
+            ends.push(rows.len());
+        }
         Ok(Self {
-            head: format!("{{\"customer_id\":{},\"groups\":[", serde_json::to_string(&usage.customer_id)?),
-            rows: usage.groups.iter().map(row).collect::<Result<_, _>>()?,
-            tail: format!("],\"month\":{}}}", serde_json::to_string(&usage.month)?),
+            head: format!("{{\"customer_id\":{},\"groups\":[", serde_json::to_string(&usage.customer_id)?).into_bytes(),
+            rows,
+            ends,
+            tail: format!("],\"month\":{}}}", serde_json::to_string(&usage.month)?).into_bytes(),
         })
     }
 
     /// The digest of the month with only those groups, by number: what a line names as its input.
     pub(crate) fn digest(&self, keep: impl Fn(usize) -> bool) -> Digest {
-        let mut text = self.head.clone();
-        let mut first = true;
-        for (_, row) in self.rows.iter().enumerate().filter(|(number, _)| keep(*number)) {
-            text.push_str(if std::mem::take(&mut first) { "" } else { "," });
-            text.push_str(row);
+        let parts = [self.head.len(), self.rows.len(), self.ends.len(), self.tail.len()];
+        let mut text = Vec::with_capacity(parts.into_iter().fold(0, usize::saturating_add));
+        text.extend_from_slice(&self.head);
+        let mut start = 0;
+        let mut comma = false;
+        for (number, end) in self.ends.iter().enumerate() {
+            if keep(number) {
+                text.extend_from_slice(if std::mem::replace(&mut comma, true) { b"," } else { b"" });
+                text.extend_from_slice(self.rows.get(start..*end).unwrap_or_default());
+            }
+            start = *end;
         }
-        text.push_str(&self.tail);
-        Digest::of(text.as_bytes())
+        text.extend_from_slice(&self.tail);
+        Digest::of(&text)
     }
 }
 
