@@ -194,8 +194,8 @@ impl State {
 
     /// The segment stands in the store: it is the new head.
     pub(crate) fn landed(&mut self, built: Built) -> Result<(), Stop> {
-        let Built { path, bytes, footer } = built;
-        let segment = Segment { path, sha256: Digest::of(&bytes), bytes: bytes.len() as u64, footer };
+        let Built { path, sha256, bytes, footer } = built;
+        let segment = Segment { path, sha256, bytes: bytes.len() as u64, footer };
         segments::check_link(self.head.as_ref(), &segment).map_err(|e| Stop::Unwritable(e.to_string()))?;
         self.head = Some(segment);
         self.forget_pending()?;

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use contract::{CustomerId, Digest, Month, Region};
 use service::flags::{CommonArgs, StoreArgs};
 
+use crate::rollup::Resources;
+
 /// From landed usage to final bills: rollup, draft, show, reconcile, finalize.
 ///
 /// Everything is computed from the landed segments up to a cut, and everything that led to a bill is listed beside it.
@@ -33,7 +35,7 @@ pub enum Command {
     #[command(subcommand)]
     PriceBook(PriceBookCommand),
     /// Deduplicate and add up landed usage per id-hour; what is there already is reused
-    Rollup(MonthArgs),
+    Rollup(RollupArgs),
     /// Compute a month's bills at a new cut
     Draft(MonthArgs),
     /// Print a month's bills: the final ones, else the furthest draft
@@ -84,7 +86,42 @@ pub struct MonthArgs {
     #[command(flatten)]
     pub store: StoreArgs,
     #[command(flatten)]
+    pub resources: ResourceArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// What a machine gives to rolling up.
+#[derive(Debug, Clone, Args)]
+pub struct ResourceArgs {
+    /// Hold at most so much of the usage in memory; more input is gone through in parts, with the same result
+    #[arg(long, env = "PIXTOLL_MEMORY", value_name = "MIB", default_value = "1024", value_parser = clap::value_parser!(u32).range(16..))]
+    pub memory_mib: u32,
+    /// Roll up so many id-hours at once; as many as there are cores when absent
+    #[arg(long, env = "PIXTOLL_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+}
+
+impl ResourceArgs {
+    pub(crate) fn resources(&self) -> Resources {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = self.threads.map_or_else(cores, usize::from);
+        Resources { memory_bytes: (self.memory_mib as usize) << 20, threads }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  billing-jobs rollup --month 2026-10
+  billing-jobs rollup --month 2026-10 --shard 3/8 --store s3://pixtoll    # one of eight machines
+  JOB_COMPLETION_INDEX=3 billing-jobs rollup --month 2026-10 --shard /8   # in a Kubernetes Indexed Job")]
+pub struct RollupArgs {
+    #[command(flatten)]
+    pub month: MonthArgs,
+    /// Do a share of the id-hours: the I-th of N, from 0; /N takes I from JOB_COMPLETION_INDEX
+    #[arg(long, value_name = "I/N", default_value = "0/1")]
+    pub shard: String,
 }
 
 #[derive(Debug, Clone, Args)]

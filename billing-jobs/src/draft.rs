@@ -21,7 +21,7 @@ use store::{Put, Store};
 use crate::accounts::{Account, Accounts};
 use crate::lake::Lake;
 use crate::price_books::Published;
-use crate::rollup::{self, Rollup, Stored};
+use crate::rollup::{self, Job, Rollup};
 use crate::{table, usage};
 
 /// Everything that led to a month's bills. Recomputing them reads nothing else.
@@ -90,13 +90,13 @@ impl Draft {
 /// Computes a month's bills from a lake up to its cut.
 pub(crate) async fn compute(
     lake: &Lake,
-    month: Month,
+    job: &Job,
     prices: &Published,
     previous_run_sha256: Option<Digest>,
-    stored: Stored,
     progress: &ProgressBar,
 ) -> anyhow::Result<Draft> {
-    let rollups = rollup::roll_up(lake, month, stored, progress).await?;
+    let month = job.month;
+    let rollups = rollup::roll_up(lake, job, progress).await?;
     let usage = usage::month_usage(&rollups, month)?;
     let accounts = Accounts::read(lake).await?;
     let states = accounts.for_month(month);

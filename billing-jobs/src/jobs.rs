@@ -9,12 +9,12 @@ use service::{BadUsage, Failed, Shutdown, clock};
 use store::Store;
 
 use crate::closing::closing;
-use crate::config::{Command, DraftArgs, FinalizeArgs, MonthArgs, PriceBookCommand, ShowArgs};
+use crate::config::{Command, DraftArgs, FinalizeArgs, MonthArgs, PriceBookCommand, RollupArgs, ShowArgs};
 use crate::draft::{self, Draft};
 use crate::finalize::{self, Decision, Finalized};
 use crate::lake::Lake;
 use crate::reconcile::{Check, reconcile};
-use crate::rollup::Stored;
+use crate::rollup::{Job, Shard, Stored};
 use crate::{price_books, print, rollup};
 
 /// Runs one subcommand; an interrupt ends it between two writes, each of which is whole or absent.
@@ -70,9 +70,12 @@ async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn roll_up(args: MonthArgs) -> anyhow::Result<()> {
+async fn roll_up(args: RollupArgs) -> anyhow::Result<()> {
+    let shard = shard(&args.shard)?;
+    let args = args.month;
     let lake = Lake::read(&open(&args.store.store)?, args.region).await?;
-    let rollups = rollup::roll_up(&lake, args.month, Stored::Reuse, &print::progress()).await?;
+    let job = Job { month: args.month, stored: Stored::Reuse, shard, resources: args.resources.resources() };
+    let rollups = rollup::roll_up(&lake, &job, &print::progress()).await?;
     let reused = rollups.iter().filter(|rollup| rollup.reused).count();
     let figures = rollup::total(&rollups);
     if args.output.json {
@@ -86,13 +89,21 @@ async fn roll_up(args: MonthArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Its number may be left to the scheduler, as Kubernetes gives it to each pod of an Indexed Job.
+fn shard(text: &str) -> anyhow::Result<Shard> {
+    let index = || std::env::var("JOB_COMPLETION_INDEX").unwrap_or_default();
+    let whole = if text.starts_with('/') { format!("{}{text}", index()) } else { text.to_owned() };
+    Ok(whole.parse().map_err(|why| BadUsage(format!("--shard {whole:?}: {why}")))?)
+}
+
 /// A draft at the newest cut, written.
 async fn draft(args: MonthArgs) -> anyhow::Result<()> {
     let store = open(&args.store.store)?;
     let lake = Lake::read(&store, args.region).await?;
     let prices = price_books::for_month(&store, args.month).await?;
     let last = read_runs(&store).await?.last().map(|stored| stored.sha256);
-    let draft = draft::compute(&lake, args.month, &prices, last, Stored::Reuse, &print::progress()).await?;
+    let job = whole(&args, Stored::Reuse);
+    let draft = draft::compute(&lake, &job, &prices, last, &print::progress()).await?;
     draft::write(&store, &draft).await?;
     let report = reconcile(&lake, &draft, None).await?;
     let closing = closing(&lake, &draft);
@@ -108,6 +119,10 @@ async fn draft(args: MonthArgs) -> anyhow::Result<()> {
     draft.account_conflicts.iter().for_each(|twice| line(format!("account version stands twice: {twice}")));
     print::closing(&closing, report.answered);
     Ok(())
+}
+
+fn whole(args: &MonthArgs, stored: Stored) -> Job {
+    Job { month: args.month, stored, shard: Shard::WHOLE, resources: args.resources.resources() }
 }
 
 /// A month as some draft saw it: computed again from that draft's own inputs.
@@ -131,7 +146,8 @@ async fn recompute(store: &Store, args: &DraftArgs) -> anyhow::Result<Recomputed
     let lake = Lake::read(store, args.month.region.clone()).await?.at(&inputs.cut)?;
     let prices = price_books::by_reference(store, inputs.price_book).await?;
     let last = inputs.previous_run_sha256;
-    let draft = draft::compute(&lake, month, &prices, last, Stored::Mistrust, &print::progress()).await?;
+    let job = whole(&args.month, Stored::Mistrust);
+    let draft = draft::compute(&lake, &job, &prices, last, &print::progress()).await?;
     anyhow::ensure!(draft.inputs == inputs, "BILL-3: the inputs of draft {id} can't be found again as they were");
     let stored = draft::stored_bills(store, month, &id).await?;
     Ok(Recomputed { lake, draft, stored })

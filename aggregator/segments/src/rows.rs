@@ -6,35 +6,48 @@
 //! |---|---|
 //! | `offset`, `append_time` | the record's place and time; never null |
 //! | `quarantine_reason`, `record_sha256` | set when the record could not be read: why, and the digest that tells it |
+//!
+//! Rows stand in the order of their offsets, but those of usage as the footer's module says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use contract::footer::QuantitySums;
 use contract::layout::Topic;
 use contract::record::{DecodeError, RecordView};
 use contract::request::Received;
-use contract::usage::Outcome;
-use contract::{AccountVersion, BrokerTime, DeadLetter, Digest, ResizeRequest, UsageEvent};
+use contract::usage::view::UsageView;
+use contract::{AccountVersion, BrokerTime, DeadLetter, Digest, IdHour, ResizeRequest, UsageEvent};
 
 use crate::columns::{Column, Values, fixed, times};
+use crate::usage::UsageRows;
 
-/// Decoded records of one topic, in the order read.
+/// Decoded records of one topic: in the order read, `None` where one could not be; those of usage in columns.
 #[derive(Debug)]
 pub(crate) enum Rows {
     Requests(Vec<Option<Received>>),
-    Usage(Vec<Option<UsageEvent>>),
+    Usage(Box<UsageRows>),
     DeadLetters(Vec<Option<DeadLetter>>),
     Accounts(Vec<Option<AccountVersion>>),
 }
 
-/// What stands in the columns that every topic has.
-#[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) offset: i64,
-    pub(crate) appended_at: BrokerTime,
-    pub(crate) quarantine: Option<(&'static str, Digest)>,
+/// What stands in the columns that every topic has: of each record that gives a row.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) offsets: Vec<i64>,
+    pub(crate) times: Vec<BrokerTime>,
+    /// Why one could not be read, and its digest.
+    pub(crate) quarantined: BTreeMap<u32, (&'static str, Digest)>,
+}
+
+/// The rows as they are written, and what the footer says of them.
+pub(crate) struct Table {
+    pub(crate) batch: RecordBatch,
+    pub(crate) rows_per_id_hour: BTreeMap<IdHour, u64>,
+    pub(crate) sums: QuantitySums,
 }
 
 impl Rows {
@@ -42,15 +55,15 @@ impl Rows {
     pub(crate) fn new(topic: Topic) -> Option<Self> {
         match topic {
             Topic::Requests => Some(Self::Requests(Vec::new())),
-            Topic::Usage => Some(Self::Usage(Vec::new())),
+            Topic::Usage => Some(Self::Usage(Box::default())),
             Topic::DeadLetters => Some(Self::DeadLetters(Vec::new())),
             Topic::Accounts => Some(Self::Accounts(Vec::new())),
             Topic::Totals => None,
         }
     }
 
-    /// Appends a row; an unreadable record appends an empty one and answers why.
-    pub(crate) fn push(&mut self, record: &RecordView<'_>) -> Result<(), DecodeError> {
+    /// Appends a row for the `number`th record; an unreadable one answers why.
+    pub(crate) fn push(&mut self, number: u32, record: &RecordView<'_>) -> Result<(), DecodeError> {
         fn keep<T>(rows: &mut Vec<Option<T>>, decoded: Result<T, DecodeError>) -> Result<(), DecodeError> {
             let (row, outcome) = match decoded {
                 Ok(row) => (Some(row), Ok(())),
@@ -68,34 +81,40 @@ impl Rows {
                     received
                 }),
             ),
-            Self::Usage(rows) => keep(rows, UsageEvent::from_record(record)),
+            Self::Usage(rows) => {
+                if let Some(event) = UsageView::read(record) {
+                    rows.push(number, &event);
+                } else {
+                    rows.push(number, &UsageView::from(&UsageEvent::from_record(record)?));
+                }
+                Ok(())
+            }
             Self::DeadLetters(rows) => keep(rows, DeadLetter::from_record(record)),
             Self::Accounts(rows) => keep(rows, AccountVersion::from_record(record)),
         }
     }
 
-    /// The last row, where it is a usage event.
-    pub(crate) fn last_usage(&self) -> Option<&UsageEvent> {
-        match self {
-            Self::Usage(rows) => rows.last().and_then(Option::as_ref),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn to_batch(&self, places: &[Place]) -> Result<RecordBatch, ArrowError> {
-        let offsets: ArrayRef = Arc::new(places.iter().map(|p| p.offset).collect::<Int64Array>());
-        let mut columns = vec![
-            ("offset", offsets),
-            ("append_time", times(places.iter().map(|p| Some(p.appended_at)))),
-            ("quarantine_reason", text(places.iter().map(|p| p.quarantine.as_ref().map(|(reason, _)| *reason)))),
-            ("record_sha256", fixed(places.iter().map(|p| p.quarantine.as_ref().map(|(_, digest)| digest.as_bytes())))),
-        ];
-        columns.extend(match self {
-            Self::Requests(rows) => requests(&Values(rows)),
-            Self::Usage(rows) => usage(&Values(rows)),
-            Self::DeadLetters(rows) => dead_letters(&Values(rows)),
-            Self::Accounts(rows) => accounts(&Values(rows)),
-        });
+    pub(crate) fn to_table(&self, places: &Places) -> Result<Table, ArrowError> {
+        let mut table = Table {
+            batch: RecordBatch::new_empty(Arc::new(Schema::empty())),
+            rows_per_id_hour: BTreeMap::new(),
+            sums: QuantitySums::default(),
+        };
+        let records = 0..u32::try_from(places.offsets.len()).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
+        let (records, own) = match self {
+            Self::Requests(rows) => (records.collect(), requests(&Values(rows))),
+            Self::DeadLetters(rows) => (records.collect(), dead_letters(&Values(rows))),
+            Self::Accounts(rows) => (records.collect(), accounts(&Values(rows))),
+            Self::Usage(rows) => {
+                let sorted = rows.sort();
+                table.rows_per_id_hour = sorted.rows_per_id_hour();
+                table.sums = rows.sums;
+                let records = rows.records(&sorted, places.quarantined.keys().copied());
+                (records, rows.columns(&sorted, places.quarantined.len()))
+            }
+        };
+        let mut columns = places.columns(&records);
+        columns.extend(own);
         let fields: Vec<Field> = columns
             .iter()
             .map(|(name, array)| {
@@ -104,13 +123,28 @@ impl Rows {
             })
             .collect();
         let arrays = columns.into_iter().map(|(_, array)| array).collect();
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+        table.batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
+        Ok(table)
+    }
+}
+
+impl Places {
+    /// Of these records, in their order.
+    fn columns(&self, records: &[u32]) -> Vec<Column> {
+        let quarantine = || records.iter().map(|record| self.quarantined.get(record));
+        let offsets: ArrayRef = Arc::new(records.iter().map(|r| self.offsets[*r as usize]).collect::<Int64Array>());
+        vec![
+            ("offset", offsets),
+            ("append_time", times(records.iter().map(|r| Some(self.times[*r as usize])))),
+            ("quarantine_reason", text(quarantine().map(|found| found.map(|(reason, _)| *reason)))),
+            ("record_sha256", fixed(quarantine().map(|found| found.map(|(_, digest)| digest.as_bytes())))),
+        ]
     }
 }
 
 /// The schema of a topic's segments; `None` for a topic that is not landed.
 pub fn schema(topic: Topic) -> Option<SchemaRef> {
-    Rows::new(topic)?.to_batch(&[]).ok().map(|batch| batch.schema())
+    Rows::new(topic)?.to_table(&Places::default()).ok().map(|table| table.batch.schema())
 }
 
 fn text<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
@@ -138,37 +172,6 @@ fn source_kind(received: &Received) -> &'static str {
         (None, Some(_)) => "location",
         (None, None) => "stored",
     }
-}
-
-fn usage(rows: &Values<'_, UsageEvent>) -> Vec<Column> {
-    vec![
-        rows.bytes("request_id", |e| Some(e.request_id.as_bytes())),
-        rows.text("customer_id", |e| Some(e.customer_id.as_str())),
-        rows.bytes("fingerprint", |e| Some(e.fingerprint.as_bytes())),
-        rows.text("id_hour", |e| Some(e.id_hour().to_string())),
-        rows.int32("request_partition", |e| Some(e.request.partition)),
-        rows.int64("request_offset", |e| Some(e.request.offset)),
-        rows.time("accepted_at", |e| Some(e.accepted_at)),
-        rows.text("outcome", |e| Some(if e.outcome.is_done() { "done" } else { "rejected" })),
-        rows.text("reason", reason),
-        rows.int64("input_bytes", |e| Some(e.usage.input_bytes.get())),
-        rows.int64("output_bytes", |e| Some(e.usage.output_bytes.get())),
-        rows.int64("input_pixels", |e| Some(e.usage.input_pixels.get())),
-        rows.int64("output_pixels", |e| Some(e.usage.output_pixels.get())),
-        rows.int64("cpu_micros", |e| Some(e.usage.cpu_micros.get())),
-        rows.text("operation", |e| Some(e.usage.operation.as_str())),
-        rows.text("input_format", |e| e.usage.input_format.as_ref().map(contract::ids::Label::as_str)),
-        rows.text("output_format", |e| e.usage.output_format.as_ref().map(contract::ids::Label::as_str)),
-        rows.text("worker_class", |e| Some(e.usage.worker_class.as_str())),
-        rows.text("engine_version", |e| Some(e.usage.engine_version.as_str())),
-        rows.text("key_id", |e| e.usage.key_id.as_ref().map(contract::KeyId::as_str)),
-        rows.text("region", |e| Some(e.usage.region.as_str())),
-    ]
-}
-
-fn reason(event: &UsageEvent) -> Option<String> {
-    let Outcome::Rejected { reason, .. } = &event.outcome else { return None };
-    serde_json::to_value(reason).ok()?.as_str().map(str::to_owned)
 }
 
 fn dead_letters(rows: &Values<'_, DeadLetter>) -> Vec<Column> {

@@ -1,23 +1,24 @@
 //! Building one segment. Pure: records in, the bytes of a file out; the put that commits it is the aggregator's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use bytes::Bytes;
-use contract::footer::{self, Clock, SegmentFooter};
+use contract::footer::{self, Clock, Gap, QuantitySums, SegmentFooter};
 use contract::layout::{self, Topic};
 use contract::record::{DecodeError, RecordView};
 use contract::{BrokerTime, Digest};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
-use parquet::basic::{Compression, LogicalType, Repetition, Type as PhysicalType, ZstdLevel};
+use parquet::basic::{LogicalType, Repetition, Type as PhysicalType};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
+use crate::encoding;
 use crate::read::Segment;
-use crate::rows::{Place, Rows};
+use crate::rows::{Places, Rows};
 
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -25,6 +26,8 @@ pub enum WriteError {
     Empty,
     #[error("offset {offset} of {topic} comes after {last}: records must be pushed in order")]
     OutOfOrder { topic: &'static str, offset: i64, last: i64 },
+    #[error("a segment holds no more records")]
+    Full,
     #[error("the segment would not read back: {0}")]
     Unreadable(String),
     #[error("the footer cannot be written: {0}")]
@@ -52,6 +55,8 @@ pub struct Link {
 #[derive(Debug)]
 pub struct Built {
     pub path: String,
+    /// Of `bytes`.
+    pub sha256: Digest,
     pub bytes: Bytes,
     pub footer: SegmentFooter,
 }
@@ -61,15 +66,15 @@ pub struct Built {
 pub struct Pending {
     topic: Topic,
     rows: Rows,
-    places: Vec<Place>,
-    last: Option<(i64, BrokerTime, Digest)>,
+    places: Places,
+    /// The last record's place, and its [`RecordView::identity`]: most are never the last of a segment, so it is hashed
+    /// only then.
+    last: Option<(i64, BrokerTime)>,
+    identity: Vec<u8>,
     first: i64,
     min_append_time: BrokerTime,
     max_append_time: BrokerTime,
     ticks: u64,
-    quarantined: u64,
-    rows_per_id_hour: std::collections::BTreeMap<contract::IdHour, u64>,
-    sums: footer::QuantitySums,
     record_bytes: usize,
 }
 
@@ -79,15 +84,13 @@ impl Pending {
         Some(Self {
             topic,
             rows: Rows::new(topic)?,
-            places: Vec::new(),
+            places: Places::default(),
             last: None,
+            identity: Vec::new(),
             first: 0,
             min_append_time: BrokerTime::from_millis(i64::MAX),
             max_append_time: BrokerTime::from_millis(i64::MIN),
             ticks: 0,
-            quarantined: 0,
-            rows_per_id_hour: std::collections::BTreeMap::new(),
-            sums: footer::QuantitySums::default(),
             record_bytes: 0,
         })
     }
@@ -98,15 +101,15 @@ impl Pending {
 
     /// One past the last record pushed.
     pub fn next_offset(&self) -> Option<i64> {
-        self.last.as_ref().map(|(offset, _, _)| offset + 1)
+        self.last.map(|(offset, _)| offset + 1)
     }
 
     /// Records pushed, ticks among them.
     pub fn records(&self) -> usize {
-        self.places.len() + usize::try_from(self.ticks).unwrap_or(usize::MAX)
+        self.places.offsets.len() + usize::try_from(self.ticks).unwrap_or(usize::MAX)
     }
 
-    /// Bytes of the records pushed: a measure of the memory held.
+    /// Bytes of the records pushed, as they stand in the log.
     pub fn record_bytes(&self) -> usize {
         self.record_bytes
     }
@@ -119,14 +122,15 @@ impl Pending {
         appended_at: BrokerTime,
         record: &RecordView<'_>,
     ) -> Result<Result<(), DecodeError>, WriteError> {
-        if let Some((last, _, _)) = self.last.as_ref().filter(|(last, _, _)| *last >= offset) {
-            return Err(WriteError::OutOfOrder { topic: self.topic.name(), offset, last: *last });
+        if let Some((last, _)) = self.last.filter(|(last, _)| *last >= offset) {
+            return Err(WriteError::OutOfOrder { topic: self.topic.name(), offset, last });
         }
-        let digest = record.digest(appended_at);
+        let number = u32::try_from(self.places.offsets.len()).map_err(|_| WriteError::Full)?;
         if self.last.is_none() {
             self.first = offset;
         }
-        self.last = Some((offset, appended_at, digest));
+        self.last = Some((offset, appended_at));
+        record.identity(appended_at, &mut self.identity);
         self.min_append_time = self.min_append_time.min(appended_at);
         self.max_append_time = self.max_append_time.max(appended_at);
         self.record_bytes += record.size();
@@ -134,21 +138,20 @@ impl Pending {
             self.ticks += 1;
             return Ok(Ok(()));
         }
-        let read = self.rows.push(record);
-        let quarantine = read.as_ref().err().map(|error| (error.code(), digest));
-        self.quarantined += u64::from(quarantine.is_some());
-        self.places.push(Place { offset, appended_at, quarantine });
-        if let Some(event) = self.rows.last_usage() {
-            *self.rows_per_id_hour.entry(event.id_hour()).or_default() += 1;
-            self.sums.add(&event.usage);
+        let read = self.rows.push(number, record);
+        self.places.offsets.push(offset);
+        self.places.times.push(appended_at);
+        if let Err(error) = &read {
+            self.places.quarantined.insert(number, (error.code(), Digest::of(&self.identity)));
         }
         Ok(read)
     }
 
     /// The segment that holds everything pushed.
     pub fn build(&self, link: &Link) -> Result<Built, WriteError> {
-        let (last, last_append_time, last_record_sha256) = self.last.ok_or(WriteError::Empty)?;
-        let batch = self.rows.to_batch(&self.places)?;
+        let (last, last_append_time) = self.last.ok_or(WriteError::Empty)?;
+        let table = self.rows.to_table(&self.places)?;
+        let rows = self.places.offsets.len() as u64;
         let footer = SegmentFooter {
             schema_version: footer::SCHEMA_VERSION,
             topic: self.topic.name().to_owned(),
@@ -163,33 +166,76 @@ impl Pending {
             min_append_time: self.min_append_time,
             max_append_time: self.max_append_time,
             last_append_time,
-            records: self.places.len() as u64 + self.ticks,
-            rows: self.places.len() as u64,
+            records: rows + self.ticks,
+            rows,
             ticks: self.ticks,
-            quarantined: self.quarantined,
-            rows_per_id_hour: self.rows_per_id_hour.clone(),
-            sums: self.sums,
-            last_record_sha256,
+            quarantined: self.places.quarantined.len() as u64,
+            rows_per_id_hour: table.rows_per_id_hour,
+            sums: table.sums,
+            last_record_sha256: Digest::of(&self.identity),
             previous_sha256: link.previous_sha256,
+            gap: None,
         };
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-            .set_created_by("pixtoll".to_owned())
-            .set_key_value_metadata(Some(vec![KeyValue::new(footer::KEY.to_owned(), serde_json::to_string(&footer)?)]))
-            .build();
-        let options =
-            ArrowWriterOptions::new().with_properties(properties).with_parquet_schema(parquet_schema(&batch.schema())?);
-        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)?;
-        writer.write(&batch)?;
-        let bytes = Bytes::from(writer.into_inner()?);
         let path = layout::segment(self.topic, link.epoch, link.partition, link.start);
-        // Once put it stays: what does not read back must not get there.
-        let read = Segment::parse(&path, &bytes).map_err(|error| WriteError::Unreadable(error.to_string()))?;
-        if read.footer != footer {
-            return Err(WriteError::Unreadable("its footer reads back as another".to_owned()));
-        }
-        Ok(Built { path, bytes, footer })
+        encode(path, footer, &table.batch)
     }
+}
+
+/// The segment that opens the epoch after `head`'s at `start`, where the log goes on after a hole. It holds no records and
+/// takes its times from `head`.
+pub fn build_gap(
+    topic: Topic,
+    partition: i32,
+    partition_count: i32,
+    head: Option<&Segment>,
+    start: i64,
+    gap: Gap,
+    clock: Clock,
+) -> Result<Built, WriteError> {
+    let empty = Rows::new(topic).ok_or(WriteError::Empty)?.to_table(&Places::default())?;
+    let time = |of: fn(&SegmentFooter) -> BrokerTime| head.map_or(BrokerTime::from_millis(0), |head| of(&head.footer));
+    let epoch = head.map_or(0, |head| head.footer.epoch) + 1;
+    let footer = SegmentFooter {
+        schema_version: footer::SCHEMA_VERSION,
+        topic: topic.name().to_owned(),
+        epoch,
+        partition,
+        partition_count,
+        start,
+        first: start,
+        last: start - 1,
+        next_offset: start,
+        clock,
+        min_append_time: time(|footer| footer.last_append_time),
+        max_append_time: time(|footer| footer.last_append_time),
+        last_append_time: time(|footer| footer.last_append_time),
+        records: 0,
+        rows: 0,
+        ticks: 0,
+        quarantined: 0,
+        rows_per_id_hour: BTreeMap::new(),
+        sums: QuantitySums::default(),
+        // There is no last record: who goes on from here has none to find again.
+        last_record_sha256: Digest::of(b""),
+        previous_sha256: head.map(|head| head.sha256),
+        gap: Some(gap),
+    };
+    encode(layout::gap(topic, epoch, partition, start), footer, &empty.batch)
+}
+
+/// The file, read back: once put it stays, so what is not good must not get there.
+pub(crate) fn encode(path: String, footer: SegmentFooter, rows: &RecordBatch) -> Result<Built, WriteError> {
+    let schema = rows.schema();
+    let properties = encoding::properties(&schema, footer::KEY, serde_json::to_string(&footer)?)?;
+    let options = ArrowWriterOptions::new().with_properties(properties).with_parquet_schema(parquet_schema(&schema)?);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?;
+    writer.write(rows)?;
+    let bytes = Bytes::from(writer.into_inner()?);
+    let read = Segment::parse(&path, &bytes).map_err(|error| WriteError::Unreadable(error.to_string()))?;
+    if read.footer != footer {
+        return Err(WriteError::Unreadable("its footer reads back as another".to_owned()));
+    }
+    Ok(Built { path, sha256: read.sha256, bytes, footer })
 }
 
 /// The Parquet schema of an Arrow schema, with request ids marked as UUIDs so that every tool prints them as such.

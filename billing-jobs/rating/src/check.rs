@@ -1,15 +1,17 @@
-//! BILL-1 and BILL-2: asserted when a bill is made, and again by whoever reads one.
+//! BILL-1 and BILL-2: asserted when a bill is made, and again by whoever reads one. Computed from the bill's own fields,
+//! by nothing that made it.
+
+mod money;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use contract::ids::{CustomerId, Digest};
+use contract::ids::{CustomerId, Digest, Label};
 use contract::time::Month;
 
-use crate::bill::{Bill, Line, LineUsage, MeterFigures};
-use crate::currency::minor_decimals;
+use crate::bill::{AdditiveFigures, Bill, Line, LineUsage, MeterFigures};
 use crate::meter::Meter;
-use crate::money::{Amount, Decimal, round_line};
+use crate::money::{Amount, Decimal};
 use crate::quantity::{Overflow, Quantity};
 use crate::usage::MonthUsage;
 
@@ -18,9 +20,11 @@ use crate::usage::MonthUsage;
 pub struct Checked {
     /// BILL-1; `charged` is summed from the lines.
     pub meters: BTreeMap<Meter, MeterFigures>,
-    /// BILL-2: the same as the bill's total.
+    /// BILL-1 of the additive charges.
+    pub additive: BTreeMap<Label, AdditiveFigures>,
+    /// BILL-2: the same as the bill's total. Lines of charges, true-up, adjustments, corrections, credits and taxes.
     pub sum_of_lines: Amount,
-    /// BILL-2: the same as the sum of the exact amounts − the total.
+    /// BILL-2: the same as the sum of the exact amounts − the rounded ones.
     pub residue: Decimal,
 }
 
@@ -36,15 +40,17 @@ pub struct Broken {
     pub expected: String,
 }
 
-const BILL_1: &str = "BILL-1";
-const BILL_2: &str = "BILL-2";
+pub(crate) const BILL_1: &str = "BILL-1";
+pub(crate) const BILL_2: &str = "BILL-2";
+pub(crate) const BILL_4: &str = "BILL-4";
 
 impl Bill {
     /// Checks the bill by itself: BILL-1 per meter, BILL-2, and each line's arithmetic.
     pub fn check(&self) -> Result<Checked, Broken> {
         let meters = self.check_meters()?;
+        let additive = self.check_additive()?;
         let (sum_of_lines, residue) = self.check_money()?;
-        Ok(Checked { meters, sum_of_lines, residue })
+        Ok(Checked { meters, additive, sum_of_lines, residue })
     }
 
     /// Checks the bill, and that it is one of this usage: BILL-1 with the left side from the source.
@@ -62,22 +68,30 @@ impl Bill {
         for (meter, figures) in &self.meters {
             self.same(BILL_1, format_args!("{meter} billable"), &figures.billable, &meter.read(&billable))?;
         }
+        for (id, AdditiveFigures { matched, meter, .. }) in &self.additive {
+            let used = meter.read(&billable);
+            if *matched > used {
+                let what = format!("{meter} taken by {id}");
+                return Err(self.broken(BILL_1, what, matched, &format!("{used} at most")));
+            }
+        }
         self.check()
     }
 
     fn check_meters(&self) -> Result<BTreeMap<Meter, MeterFigures>, Broken> {
-        let sum = |a: Quantity, b| a.plus(b, "a meter").map_err(|overflow| self.too_large(BILL_1, &overflow));
         let mut charged: BTreeMap<Meter, Quantity> = BTreeMap::new();
         for line in &self.lines {
             let Some(usage) = &line.usage else { continue };
             self.check_quantity(line, usage)?;
-            let so_far = charged.entry(usage.meter).or_default();
-            *so_far = sum(*so_far, usage.base_quantity)?;
+            if !usage.additive {
+                let so_far = charged.entry(usage.meter).or_default();
+                *so_far = self.sum(*so_far, usage.base_quantity)?;
+            }
         }
         for (meter, figures) in &self.meters {
-            let MeterFigures { billable, free, waived, unassigned, .. } = *figures;
+            let MeterFigures { billable, free, unassigned, waived, .. } = *figures;
             let charged = charged.remove(meter).unwrap_or_default();
-            let accounted = sum(sum(charged, free)?, sum(waived, unassigned)?)?;
+            let accounted = self.sum(self.sum(charged, free)?, self.sum(waived, unassigned)?)?;
             self.same(BILL_1, format_args!("{meter} charged"), &figures.charged, &charged)?;
             self.same(BILL_1, format_args!("{meter} charged + free + waived + unassigned"), &accounted, &billable)?;
         }
@@ -85,6 +99,31 @@ impl Bill {
             Some((meter, quantity)) => Err(self.broken(BILL_1, "a charged meter without figures", meter, quantity)),
             None => Ok(self.meters.clone()),
         }
+    }
+
+    /// Each additive charge by itself: what it takes is charged or waived, none is free.
+    fn check_additive(&self) -> Result<BTreeMap<Label, AdditiveFigures>, Broken> {
+        let mut charged: BTreeMap<(&Label, Meter), Quantity> = BTreeMap::new();
+        for line in &self.lines {
+            if let Some(usage) = line.usage.as_ref().filter(|usage| usage.additive) {
+                let so_far = charged.entry((&line.charge, usage.meter)).or_default();
+                *so_far = self.sum(*so_far, usage.base_quantity)?;
+            }
+        }
+        for (id, figures) in &self.additive {
+            let charged = charged.remove(&(id, figures.meter)).unwrap_or_default();
+            let accounted = self.sum(charged, figures.waived)?;
+            self.same(BILL_1, format_args!("{id} charged"), &figures.charged, &charged)?;
+            self.same(BILL_1, format_args!("{id} charged + waived"), &accounted, &figures.matched)?;
+        }
+        match charged.first_key_value() {
+            Some(((id, _), quantity)) => Err(self.broken(BILL_1, "an additive charge without figures", id, quantity)),
+            None => Ok(self.additive.clone()),
+        }
+    }
+
+    fn sum(&self, a: Quantity, b: Quantity) -> Result<Quantity, Broken> {
+        a.plus(b, "a meter").map_err(|overflow| self.too_large(BILL_1, &overflow))
     }
 
     /// The quantity that is priced is the one that is charged: the same, or as many packages as hold it.
@@ -101,26 +140,6 @@ impl Bill {
         if holds { Ok(()) } else { Err(self.broken(BILL_1, what(), &line.quantity, &charged)) }
     }
 
-    fn check_money(&self) -> Result<(Amount, Decimal), Broken> {
-        let decimals = minor_decimals(&self.currency)
-            .ok_or_else(|| self.broken(BILL_2, "the currency", &self.currency, &"one with a minor unit"))?;
-        let too_large = || self.broken(BILL_2, "an amount", "past 2^127 minor units", &"a sum of money");
-        let mut sum = Amount::new(0, decimals);
-        let mut exact_sum = Decimal::zero();
-        for line in &self.lines {
-            let (exact, id) = (line.quantity.times(&line.unit_price), &line.charge);
-            let rounded = round_line(&exact, decimals).ok_or_else(too_large)?;
-            self.same(BILL_2, format_args!("the exact amount of a line of {id}"), &line.exact, &exact)?;
-            self.same(BILL_2, format_args!("the amount of a line of {id}"), &line.amount, &rounded)?;
-            sum = sum.plus(&line.amount).ok_or_else(too_large)?;
-            exact_sum = exact_sum.plus(&exact);
-        }
-        let residue = exact_sum.minus(&sum.to_decimal());
-        self.same(BILL_2, "the total", &self.total, &sum)?;
-        self.same(BILL_2, "the residue", &self.residue, &residue)?;
-        Ok((sum, residue))
-    }
-
     fn same<T: PartialEq + Display>(
         &self,
         invariant: &'static str,
@@ -135,7 +154,7 @@ impl Bill {
         self.broken(invariant, format_args!("the sum of {}", overflow.of), "past 2^127 - 1", &"a quantity")
     }
 
-    fn broken(
+    pub(crate) fn broken(
         &self,
         invariant: &'static str,
         what: impl Display,

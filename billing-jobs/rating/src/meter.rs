@@ -9,20 +9,22 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::money::Decimal;
 use crate::quantity::Quantity;
 use crate::usage::Quantities;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// In the order of their names, which is that of canonical JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Meter {
     Conversions,
     CpuSeconds,
     InputMegabytes,
-    OutputMegabytes,
     InputMegapixels,
+    OutputMegabytes,
     OutputMegapixels,
 }
 
@@ -43,8 +45,8 @@ impl Meter {
         Self::Conversions,
         Self::CpuSeconds,
         Self::InputMegabytes,
-        Self::OutputMegabytes,
         Self::InputMegapixels,
+        Self::OutputMegabytes,
         Self::OutputMegapixels,
     ];
 

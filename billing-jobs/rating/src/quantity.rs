@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use contract::units::{Bytes, CpuMicros, Pixels};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What is not a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,8 +19,8 @@ pub struct Overflow {
 }
 
 /// `0..=2^127 − 1`. In JSON a string of digits, since a JSON number is exact to 2^53 only.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Quantity(i128);
 
 impl Quantity {
@@ -43,6 +43,14 @@ impl Quantity {
     pub fn split(self, at: Self) -> (Self, Self) {
         let head = self.min(at);
         (head, Self(self.0 - head.0))
+    }
+    /// floor(quantity × `rate` / 10^6); `None` past 2^127 − 1.
+    #[allow(clippy::arithmetic_side_effects, clippy::integer_division, reason = "the divisor is 10^6")]
+    pub(crate) fn millionths(self, rate: Self) -> Option<Self> {
+        const MILLION: i128 = 1_000_000;
+        let whole = (self.0 / MILLION).checked_mul(rate.0)?;
+        let rest = (self.0 % MILLION).checked_mul(rate.0)? / MILLION;
+        whole.checked_add(rest).map(Self)
     }
     /// How many packages of `size` hold it: ceil(quantity / size).
     #[allow(
@@ -85,9 +93,9 @@ impl TryFrom<String> for Quantity {
         s.parse()
     }
 }
-impl From<Quantity> for String {
-    fn from(quantity: Quantity) -> String {
-        quantity.to_string()
+impl Serialize for Quantity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 impl fmt::Display for Quantity {

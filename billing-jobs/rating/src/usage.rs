@@ -1,23 +1,23 @@
 //! A customer's month: exact, deduplicated quantities by group. The input of rating.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use contract::canonical::to_canonical_json;
 use contract::ids::{CustomerId, Digest, Label, Region};
 use contract::time::Month;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::quantity::{Overflow, Quantity};
 
-/// What one group, or one conversion, used.
+/// What one group, or one conversion, used. Its fields stand in the order of canonical JSON, as in all that is hashed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantities {
     pub conversions: Quantity,
     pub cpu_micros: Quantity,
     pub input_bytes: Quantity,
-    pub output_bytes: Quantity,
     pub input_pixels: Quantity,
+    pub output_bytes: Quantity,
     pub output_pixels: Quantity,
 }
 
@@ -53,17 +53,31 @@ pub enum Outcome {
     Rejected,
 }
 
-/// What a price may depend on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What a price may depend on. Ordered by region, operation, input format, output format, outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsageGroup {
-    pub region: Region,
-    pub operation: Label,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_format: Option<Label>,
+    pub operation: Label,
+    pub outcome: Outcome,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_format: Option<Label>,
-    pub outcome: Outcome,
+    pub region: Region,
+}
+
+impl Ord for UsageGroup {
+    fn cmp(&self, other: &Self) -> Ordering {
+        fn key(group: &UsageGroup) -> impl Ord {
+            (&group.region, &group.operation, &group.input_format, &group.output_format, group.outcome)
+        }
+        key(self).cmp(&key(other))
+    }
+}
+impl PartialOrd for UsageGroup {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl UsageGroup {
@@ -75,7 +89,7 @@ impl UsageGroup {
 
 /// In JSON its groups are a list, in the order of [`UsageGroup`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Stored")]
+#[serde(try_from = "Stored<CustomerId, UsageGroup, Quantities>")]
 pub struct MonthUsage {
     pub customer_id: CustomerId,
     pub month: Month,
@@ -104,61 +118,83 @@ impl MonthUsage {
 
     /// The sha256 of this month's canonical JSON (RFC 8785): what a bill names as its input.
     pub fn digest(&self) -> Result<Digest, serde_json::Error> {
-        self.digest_where(|_| true)
-    }
-
-    /// The digest of the same month with only those groups: what a line names as its input.
-    pub(crate) fn digest_where(&self, keep: impl Fn(&UsageGroup) -> bool) -> Result<Digest, serde_json::Error> {
-        Ok(Digest::of(&to_canonical_json(&self.view(keep))?))
-    }
-
-    fn view(&self, keep: impl Fn(&UsageGroup) -> bool) -> View<'_> {
-        let rows = self.groups.iter().filter(|(group, _)| keep(group));
-        View {
-            customer_id: &self.customer_id,
-            month: self.month,
-            groups: rows.map(|(group, quantities)| ViewRow { group, quantities }).collect(),
-        }
+        Ok(Written::new(self)?.digest(|_| true))
     }
 }
 
 impl Serialize for MonthUsage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.view(|_| true).serialize(serializer)
+        let row = |(group, quantities)| Row { group, quantities };
+        let groups = self.groups.iter().map(row).collect();
+        Stored { customer_id: &self.customer_id, groups, month: self.month }.serialize(serializer)
     }
 }
 
-#[derive(Serialize)]
-struct View<'a> {
-    customer_id: &'a CustomerId,
-    month: Month,
-    groups: Vec<ViewRow<'a>>,
+/// A month's canonical JSON in pieces, so that the digest of any part of it is made without writing it again.
+pub(crate) struct Written {
+    head: Vec<u8>,
+    /// In the order of the groups, one after the other.
+    rows: Vec<u8>,
+    /// Where each row ends.
+    ends: Vec<usize>,
+    tail: Vec<u8>,
 }
 
-#[derive(Serialize)]
-struct ViewRow<'a> {
-    group: &'a UsageGroup,
-    quantities: &'a Quantities,
+impl Written {
+    pub(crate) fn new(usage: &MonthUsage) -> Result<Self, serde_json::Error> {
+        /// More than most rows take.
+        const ROW_BYTES: usize = 384;
+        let mut rows = Vec::with_capacity(usage.groups.len().saturating_mul(ROW_BYTES));
+        let mut ends = Vec::with_capacity(usage.groups.len());
+        for (group, quantities) in &usage.groups {
+            serde_json::to_writer(&mut rows, &Row { group, quantities })?;
+            ends.push(rows.len());
+        }
+        Ok(Self {
+            head: format!("{{\"customer_id\":{},\"groups\":[", serde_json::to_string(&usage.customer_id)?).into_bytes(),
+            rows,
+            ends,
+            tail: format!("],\"month\":{}}}", serde_json::to_string(&usage.month)?).into_bytes(),
+        })
+    }
+
+    /// The digest of the month with only those groups, by number: what a line names as its input.
+    pub(crate) fn digest(&self, keep: impl Fn(usize) -> bool) -> Digest {
+        let parts = [self.head.len(), self.rows.len(), self.ends.len(), self.tail.len()];
+        let mut text = Vec::with_capacity(parts.into_iter().fold(0, usize::saturating_add));
+        text.extend_from_slice(&self.head);
+        let mut start = 0;
+        let mut comma = false;
+        for (number, end) in self.ends.iter().enumerate() {
+            if keep(number) {
+                text.extend_from_slice(if std::mem::replace(&mut comma, true) { b"," } else { b"" });
+                text.extend_from_slice(self.rows.get(start..*end).unwrap_or_default());
+            }
+            start = *end;
+        }
+        text.extend_from_slice(&self.tail);
+        Digest::of(&text)
+    }
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored {
-    customer_id: CustomerId,
+struct Stored<Customer, Group, Used> {
+    customer_id: Customer,
+    groups: Vec<Row<Group, Used>>,
     month: Month,
-    groups: Vec<StoredRow>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StoredRow {
-    group: UsageGroup,
-    quantities: Quantities,
+struct Row<Group, Used> {
+    group: Group,
+    quantities: Used,
 }
 
-impl TryFrom<Stored> for MonthUsage {
+impl TryFrom<Stored<CustomerId, UsageGroup, Quantities>> for MonthUsage {
     type Error = String;
-    fn try_from(stored: Stored) -> Result<Self, String> {
+    fn try_from(stored: Stored<CustomerId, UsageGroup, Quantities>) -> Result<Self, String> {
         let mut usage = Self::new(stored.customer_id, stored.month);
         for row in stored.groups {
             if let Some(twice) = usage.groups.insert(row.group.clone(), row.quantities) {

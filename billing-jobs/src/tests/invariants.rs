@@ -4,7 +4,7 @@ use contract::layout::Topic;
 use contract::{BrokerTime, Month, Record};
 use indicatif::ProgressBar;
 
-use super::landing::{Landing, account, at, done, id, other_body, request};
+use super::landing::{Landing, account, at, done, id, job, other_body, request};
 use crate::closing::closing;
 use crate::draft::{self, Draft};
 use crate::finalize::{self, Decision, Finalized};
@@ -27,8 +27,10 @@ model = "per_unit"
 unit_price = "0.015"
 "#;
 
+const MONTH: &str = "2026-10";
+
 fn month() -> Month {
-    "2026-10".parse().unwrap()
+    MONTH.parse().unwrap()
 }
 
 async fn prices(landing: &Landing) -> Published {
@@ -51,7 +53,7 @@ async fn drafted(landing: &Landing) -> (Draft, Report) {
     let lake = landing.lake().await;
     let prices = prices(landing).await;
     let last = seals::read_runs(&landing.store).await.unwrap().last().map(|stored| stored.sha256);
-    let draft = draft::compute(&lake, month(), &prices, last, Stored::Reuse, &ProgressBar::hidden()).await.unwrap();
+    let draft = draft::compute(&lake, &job(MONTH, Stored::Reuse), &prices, last, &ProgressBar::hidden()).await.unwrap();
     draft::write(&landing.store, &draft).await.unwrap();
     let report = reconcile(&lake, &draft, Some(&draft.bills_jsonl)).await.unwrap();
     (draft, report)
@@ -260,7 +262,7 @@ async fn bill_3_a_draft_recomputes_at_its_cut() {
     let inputs = draft::read_inputs(&landing.store, month(), &draft.id()).await.unwrap();
     let lake = landing.lake().await.at(&inputs.cut).unwrap();
     let prices = price_books::by_reference(&landing.store, inputs.price_book).await.unwrap();
-    let again = draft::compute(&lake, month(), &prices, None, Stored::Mistrust, &ProgressBar::hidden()).await.unwrap();
+    let again = draft::compute(&lake, &job(MONTH, Stored::Mistrust), &prices, None, &ProgressBar::hidden()).await.unwrap();
     assert_eq!(again.inputs, inputs);
     assert_eq!(again.bills_jsonl, draft.bills_jsonl);
     assert_eq!(again.bills_parquet, draft.bills_parquet);

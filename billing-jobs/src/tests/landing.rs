@@ -13,9 +13,16 @@ use segments::{Link, Pending};
 use store::{Put, Store};
 
 use crate::lake::Lake;
+use crate::rollup::{Job, Resources, Shard, Stored};
 
 pub(super) fn at(time: &str) -> BrokerTime {
     time.parse().unwrap()
+}
+
+/// All id-hours of a month, on a machine with little.
+pub(super) fn job(month: &str, stored: Stored) -> Job {
+    let resources = Resources { memory_bytes: 64 << 20, threads: 2 };
+    Job { month: month.parse().unwrap(), stored, shard: Shard::WHOLE, resources }
 }
 
 /// The n-th id minted at a time.

@@ -4,7 +4,7 @@ use contract::usage::Reason;
 use contract::{IdHour, Month, UsageEvent};
 use indicatif::ProgressBar;
 
-use super::landing::{Landing, done, id, other_body, rejected, request};
+use super::landing::{Landing, done, id, job, other_body, rejected, request};
 use crate::rollup::{self, Figures, Stored};
 use crate::usage::month_usage;
 
@@ -17,7 +17,7 @@ fn month() -> Month {
 /// (conversions, cpu_micros) of each outcome, billed to `acme` in October.
 async fn billed(landing: &Landing) -> ((i128, i128), (i128, i128), Figures) {
     let lake = landing.lake().await;
-    let rollups = rollup::roll_up(&lake, month(), Stored::Reuse, &ProgressBar::hidden()).await.unwrap();
+    let rollups = rollup::roll_up(&lake, &job(MONTH, Stored::Reuse), &ProgressBar::hidden()).await.unwrap();
     let usage = month_usage(&rollups, month()).unwrap();
     let of = |outcome: rating::Outcome| {
         let groups = usage.values().flat_map(|usage| &usage.groups).filter(|(group, _)| group.outcome == outcome);
@@ -99,7 +99,7 @@ async fn an_id_out_of_range_is_deduplicated_by_its_append_hour() {
     let (done, rejected, figures) = billed(&landing).await;
     assert_eq!((done, rejected, figures.duplicates), ((0, 0), (1, 5), 1));
     let lake = landing.lake().await;
-    let rollups = rollup::roll_up(&lake, month(), Stored::Reuse, &ProgressBar::hidden()).await.unwrap();
+    let rollups = rollup::roll_up(&lake, &job(MONTH, Stored::Reuse), &ProgressBar::hidden()).await.unwrap();
     assert_eq!(rollups[0].id_hour, IdHour::OutOfRange(event.accepted_at.hour()));
 }
 
@@ -111,7 +111,7 @@ async fn a_rollup_is_reused_until_its_inputs_change() {
     landing.events(0, &[done(&asked, 0, NOON, 3), done(&other, 1, "2026-10-10T13:00:00Z", 3)]).await;
     let reused = async |landing: &Landing| {
         let rollups =
-            rollup::roll_up(&landing.lake().await, month(), Stored::Reuse, &ProgressBar::hidden()).await.unwrap();
+            rollup::roll_up(&landing.lake().await, &job(MONTH, Stored::Reuse), &ProgressBar::hidden()).await.unwrap();
         rollups.iter().map(|rollup| rollup.reused).collect::<Vec<_>>()
     };
     assert_eq!(reused(&landing).await, [false, false]);

@@ -10,7 +10,7 @@ use serde_json::{Number, Value};
 use crate::ids::{Digest, Fingerprint};
 
 /// The largest integer that every JSON reader takes for the same number (RFC 7493, section 2.2).
-const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+pub(crate) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// Parses I-JSON (RFC 7493): an object with a name twice, or an integer past ±(2^53 − 1), is an error, because two
 /// readers could then see two different bodies.

@@ -6,7 +6,13 @@
 //! |---|---|---|---|
 //! | is | the predecessor's `next_offset`, or 0 | the records read | one past `last` |
 //!
-//! A segment holds at least one record; a tick is a record but not a row.
+//! A segment holds at least one record; a tick is a record but not a row. But for a [`Gap`], which holds none: its
+//! `start`, `first` and `next_offset` are where the log goes on, its times those of the head before it.
+//!
+//! | schema version | |
+//! |---|---|
+//! | 1 | rows in the order of their offsets |
+//! | 2 | usage rows in the order of (id-hour, request id, customer, fingerprint, offset), quarantined ones last; gaps |
 
 use std::collections::BTreeMap;
 
@@ -14,10 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Digest;
 use crate::time::{BrokerTime, IdHour};
+use crate::usage::view::UsageView;
 
 /// The key in the Parquet file's key-value metadata.
 pub const KEY: &str = "pixtoll.segment";
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentFooter {
@@ -55,6 +62,26 @@ pub struct SegmentFooter {
     pub last_record_sha256: Digest,
     /// The sha256 of the whole previous file; none for the first of a chain.
     pub previous_sha256: Option<Digest>,
+    /// Only of a segment that opens an epoch after a hole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
+}
+
+/// An operator's decision to go on although offsets are missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The segment after which they are missing, whose digest is `previous_sha256`; none if nothing was landed.
+    pub head: Option<String>,
+    /// What is missing begins at its `next_offset`, or 0.
+    pub from: i64,
+    /// It ends here; none where the log was made anew or cut off, as then nobody knows how far it went.
+    pub to: Option<i64>,
+    /// What the log looked like.
+    pub found: String,
+    pub operator: String,
+    pub reason: String,
+    #[serde(rename = "decided_at_ms")]
+    pub decided_at: BrokerTime,
 }
 
 /// Who set the records' timestamps.
@@ -84,12 +111,12 @@ pub struct QuantitySums {
 
 impl QuantitySums {
     /// Adds one event. An i128 holds 2^64 times the largest i64, so this cannot overflow before the rows' count does.
-    pub fn add(&mut self, usage: &crate::usage::Usage) {
-        self.input_bytes += i128::from(usage.input_bytes.get());
-        self.output_bytes += i128::from(usage.output_bytes.get());
-        self.input_pixels += i128::from(usage.input_pixels.get());
-        self.output_pixels += i128::from(usage.output_pixels.get());
-        self.cpu_micros += i128::from(usage.cpu_micros.get());
+    pub fn add(&mut self, usage: &UsageView<'_>) {
+        self.input_bytes += i128::from(usage.input_bytes);
+        self.output_bytes += i128::from(usage.output_bytes);
+        self.input_pixels += i128::from(usage.input_pixels);
+        self.output_pixels += i128::from(usage.output_pixels);
+        self.cpu_micros += i128::from(usage.cpu_micros);
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -28,20 +28,30 @@ fn bad(kind: &'static str, value: &str, expected: &'static str) -> BadId {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $min:literal, $extra:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $type(String);
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
 
         impl $type {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+            /// Whether `s` is one.
+            pub fn is_valid(s: &str) -> bool {
+                let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b) || $extra.contains(char::from(b));
+                ($min..=64).contains(&s.len()) && s.bytes().all(allowed)
+            }
         }
         impl FromStr for $type {
             type Err = BadId;
             fn from_str(s: &str) -> Result<Self, BadId> {
-                let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b) || $extra.contains(char::from(b));
-                if ($min..=64).contains(&s.len()) && s.bytes().all(allowed) {
+                if Self::is_valid(s) {
                     Ok(Self(s.to_owned()))
                 } else {
                     Err(bad($kind, s, concat!($min, " to 64 of a-z 0-9 _ - ", $extra)))
@@ -140,8 +150,11 @@ impl FromStr for RequestId {
     type Err = BadId;
     fn from_str(s: &str) -> Result<Self, BadId> {
         let not_canonical = || bad("request id", s, "a UUIDv7 in lower case with hyphens");
-        let uuid = Uuid::try_parse(s).map_err(|_| not_canonical())?;
-        if uuid.hyphenated().to_string() == s { Self::checked(uuid) } else { Err(not_canonical()) }
+        // Of the forms that the parser takes, only the one with hyphens has 36 characters.
+        if s.len() != 36 || s.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(not_canonical());
+        }
+        Self::checked(Uuid::try_parse(s).map_err(|_| not_canonical())?)
     }
 }
 impl TryFrom<String> for RequestId {
@@ -177,9 +190,17 @@ impl JsonSchema for RequestId {
 macro_rules! hex_bytes {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $len:literal, $digits:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $type([u8; $len]);
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut digits = [0; 2 * $len];
+                hex::encode_to_slice(self.0, &mut digits).map_err(serde::ser::Error::custom)?;
+                serializer.serialize_str(std::str::from_utf8(&digits).map_err(serde::ser::Error::custom)?)
+            }
+        }
 
         impl $type {
             pub const fn from_bytes(bytes: [u8; $len]) -> Self {

@@ -67,21 +67,34 @@ pub fn segment(topic: Topic, epoch: u32, partition: i32, start: i64) -> String {
     format!("{}/{start:020}.parquet", landing_partition(topic, epoch, partition))
 }
 
-/// Reads a segment's path back: (topic, epoch, partition, start).
+/// The segment without records that opens an epoch after a hole, at the first offset there is. It sorts before the
+/// segment that starts there.
+pub fn gap(topic: Topic, epoch: u32, partition: i32, start: i64) -> String {
+    format!("{}/{start:020}.gap.parquet", landing_partition(topic, epoch, partition))
+}
+
+/// Reads the path of a segment or a gap back: (topic, epoch, partition, start).
 pub fn parse_segment(path: &str) -> Option<(Topic, u32, i32, i64)> {
     let rest = path.strip_prefix("landing/")?;
     let mut parts = rest.split('/');
     let topic = Topic::from_name(parts.next()?)?;
     let epoch = parts.next()?.strip_prefix("epoch=")?.parse().ok()?;
     let partition = parts.next()?.strip_prefix("partition=")?.parse().ok()?;
-    let start = parts.next()?.strip_suffix(".parquet")?.parse().ok()?;
-    (parts.next().is_none() && segment(topic, epoch, partition, start) == path)
-        .then_some((topic, epoch, partition, start))
+    let name = parts.next()?.strip_suffix(".parquet")?;
+    let start = name.strip_suffix(".gap").unwrap_or(name).parse().ok()?;
+    let is_one =
+        [segment(topic, epoch, partition, start), gap(topic, epoch, partition, start)].contains(&path.to_owned());
+    (parts.next().is_none() && is_one).then_some((topic, epoch, partition, start))
 }
 
 /// The rollup of an id-hour, by the digest of its inputs.
 pub fn rollup(id_hour: &IdHour, inputs: &Digest) -> String {
     format!("rollups/{id_hour}/{inputs}.parquet")
+}
+
+/// The events of a rollup's id-hour that were not alone with their request id.
+pub fn repeats(id_hour: &IdHour, inputs: &Digest) -> String {
+    format!("rollups/{id_hour}/{inputs}.repeats.parquet")
 }
 
 pub const PRICE_BOOKS: &str = "bills/price-books";
@@ -142,6 +155,10 @@ mod tests {
         assert_eq!(path, "landing/resize.requests/epoch=0/partition=00007/00000000000000001234.parquet");
         assert_eq!(parse_segment(&path), Some((Topic::Requests, 0, 7, 1234)));
         assert!(segment(Topic::Usage, 0, 0, 9) < segment(Topic::Usage, 0, 0, 10));
+        let path = gap(Topic::Requests, 1, 7, 1234);
+        assert_eq!(path, "landing/resize.requests/epoch=1/partition=00007/00000000000000001234.gap.parquet");
+        assert_eq!(parse_segment(&path), Some((Topic::Requests, 1, 7, 1234)));
+        assert!(segment(Topic::Requests, 1, 7, 1233) < path && path < segment(Topic::Requests, 1, 7, 1234));
         for bad in [
             "landing/resize.requests/epoch=0/partition=00007/1234.parquet",
             "landing/resize.requests/epoch=00/partition=00007/00000000000000001234.parquet",

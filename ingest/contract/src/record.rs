@@ -146,14 +146,24 @@ impl<'a> RecordView<'a> {
         Ok((value, typed))
     }
 
-    /// What tells this record from any other that could stand at its offset: the sha256 over its key, payload, headers
-    /// in order and append time, each with its length, and each telling null from empty.
+    /// What tells this record from any other that could stand at its offset: the sha256 of [`RecordView::identity`].
     pub fn digest(&self, appended_at: BrokerTime) -> Digest {
-        let time = appended_at.as_millis().to_be_bytes();
-        let mut parts: Vec<&[u8]> = Vec::with_capacity(5 + 3 * self.headers.len());
-        let mut optional = |part: Option<&'a [u8]>| {
-            parts.push(if part.is_some() { b"1" } else { b"0" });
-            parts.push(part.unwrap_or_default());
+        let mut identity = Vec::new();
+        self.identity(appended_at, &mut identity);
+        Digest::of(&identity)
+    }
+
+    /// Writes the record's key, payload, headers in order and append time into `identity` instead of what is there, each
+    /// part after its length as a big-endian u64, and each telling null from empty.
+    pub fn identity(&self, appended_at: BrokerTime, identity: &mut Vec<u8>) {
+        identity.clear();
+        let mut part = |part: &[u8]| {
+            identity.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            identity.extend_from_slice(part);
+        };
+        let mut optional = |value: Option<&[u8]>| {
+            part(if value.is_some() { b"1" } else { b"0" });
+            part(value.unwrap_or_default());
         };
         optional(self.key);
         optional(self.payload);
@@ -161,7 +171,6 @@ impl<'a> RecordView<'a> {
             optional(Some(name.as_bytes()));
             optional(*value);
         }
-        parts.push(&time);
-        Digest::of_parts(parts)
+        part(&appended_at.as_millis().to_be_bytes());
     }
 }

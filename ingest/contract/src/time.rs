@@ -22,6 +22,9 @@ const HOUR_MS: i64 = 3_600_000;
 /// What can be written with four digits, and has a month after it.
 const YEARS: std::ops::Range<i32> = 1970..9999;
 
+/// The end of those years.
+const CALENDAR_END_MS: i64 = 253_370_764_800_000;
+
 /// How far ahead of the broker's clock a producer's may run.
 pub const MAX_CLOCK_AHEAD_MS: i64 = 10 * 60 * 1000;
 /// The oldest id that is taken unless a deployment says otherwise.
@@ -51,6 +54,10 @@ impl BrokerTime {
     /// The hour that holds this time.
     pub const fn hour(self) -> Hour {
         Hour(self.0.div_euclid(HOUR_MS))
+    }
+    /// Whether it lies in the years that can be written and read: 1970 to 9998.
+    pub const fn is_in_the_calendar(self) -> bool {
+        0 <= self.0 && self.0 < CALENDAR_END_MS
     }
     #[must_use]
     pub const fn plus_millis(self, millis: i64) -> Self {
@@ -127,10 +134,10 @@ impl IdHour {
         Self::Minted(id.minted_at().hour())
     }
 
-    /// Whether it lies in the years that can be written and read: 1970 to 9998.
-    pub fn is_in_the_calendar(&self) -> bool {
+    /// Whether it can be written and read.
+    pub const fn is_in_the_calendar(&self) -> bool {
         let (Self::Minted(hour) | Self::OutOfRange(hour)) = self;
-        Month::of(hour.start()).is_some()
+        hour.start().is_in_the_calendar()
     }
 
     /// Whether conversions of this unit can have a billing time in `month`.
@@ -267,6 +274,14 @@ mod tests {
         assert_eq!(at("2028-02-29T12:00:00+02:00").to_string(), "2028-02-29T10:00:00.000Z");
         for bad in ["2026-13", "2026-1", "26-01", "2026-10-01", "1969-12", "9999-01", "", "-001-01"] {
             assert!(bad.parse::<Month>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_calendar_is_the_months() {
+        for millis in [i64::MIN, -1, 0, 1, CALENDAR_END_MS - 1, CALENDAR_END_MS, i64::MAX] {
+            let time = BrokerTime(millis);
+            assert_eq!(time.is_in_the_calendar(), Month::of(time).is_some(), "{millis}");
         }
     }
 

@@ -2,12 +2,14 @@
 //!
 //! Being one record, "answered" and "metered" cannot come apart.
 
+pub mod view;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Conversion, CustomerId, Fingerprint, KeyId, Label, Region, RequestId};
 use crate::record::{DecodeError, Record, RecordView};
-use crate::time::{BrokerTime, IdHour, Month};
+use crate::time::{BrokerTime, IdHour};
 use crate::units::{Bytes, CpuMicros, Pixels};
 
 pub const TYPE: &str = "pixtoll.conversion.answered.v1";
@@ -143,7 +145,7 @@ impl UsageEvent {
             return Err(DecodeError::IdMismatch);
         }
         // The unit becomes a key of a segment's footer, which must read back for ever.
-        if !event.id_hour().is_in_the_calendar() || Month::of(event.accepted_at).is_none() {
+        if !event.id_hour().is_in_the_calendar() || !event.accepted_at.is_in_the_calendar() {
             return Err(DecodeError::Inconsistent("its times are outside the years 1970 to 9998".to_owned()));
         }
         Ok(event)

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use contract::record::{Record, RecordView};
+use contract::usage::view::UsageView;
 use contract::{AccountVersion, DeadLetter, ResizeRequest, SegmentFooter, UsageEvent};
 use expect_test::expect_file;
 use serde::Deserialize;
@@ -54,6 +55,8 @@ fn conversion_answered_v1() {
         assert_eq!(event.outcome.is_done(), done, "{file}");
         assert_eq!(event.accepted_at.to_string(), "2026-10-31T23:59:59.999Z");
         assert_eq!(UsageEvent::from_record(&event.to_record().unwrap().view()).unwrap(), event);
+        let record = event.to_record().unwrap();
+        assert_eq!(UsageView::read(&record.view()), Some(UsageView::from(&event)), "what we write is read fast");
     }
 }
 

@@ -6,6 +6,7 @@ use contract::ids::{Label, RequestId};
 use contract::request::{Attempt, Source};
 use contract::resize::{Fit, OutputFormat, Resize};
 use contract::units::{Bytes, CpuMicros, Pixels};
+use contract::usage::view::UsageView;
 use contract::usage::{Outcome, Reason, RequestPosition, Usage};
 use contract::{AccountVersion, BrokerTime, Digest, Fingerprint, ResizeRequest, UsageEvent};
 use proptest::option;
@@ -130,6 +131,40 @@ proptest! {
         match UsageEvent::from_record(&record.view()) {
             Ok(read) => prop_assert_eq!(read, event),
             Err(e) => prop_assert!(!small, "{}", e), // past 2^53 a number is not I-JSON, and says so
+        }
+    }
+
+    /// Whatever the fast reader takes, the other takes too, and both read the same.
+    #[test]
+    fn usage_events_read_fast(
+        (customer_id, request_id, fingerprint) in (name(), request_id(), any::<[u8; 16]>()),
+        (partition, offset) in (any::<i32>(), any::<i64>()),
+        (accepted_at, outcome, usage) in (time(), outcome(), usage()),
+        quantities in prop::collection::vec(0..1_i64 << 53, 5),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+    ) {
+        let request = RequestPosition { partition, offset: offset >> 11 };
+        let usage = Usage {
+            input_bytes: Bytes::new(quantities[0]).unwrap(),
+            output_bytes: Bytes::new(quantities[1]).unwrap(),
+            input_pixels: Pixels::new(quantities[2]).unwrap(),
+            output_pixels: Pixels::new(quantities[3]).unwrap(),
+            cpu_micros: CpuMicros::new(quantities[4]).unwrap(),
+            ..usage
+        };
+        let fingerprint = Fingerprint::from_bytes(fingerprint);
+        let event = UsageEvent { customer_id, request_id, fingerprint, request, accepted_at, outcome, usage };
+        let mut record = event.to_record().unwrap();
+        for (at, byte) in edits {
+            let payload = record.payload.as_mut().unwrap();
+            let at = at.index(payload.len());
+            payload[at] = byte;
+        }
+        if let Some(view) = UsageView::read(&record.view()) {
+            let read = UsageEvent::from_record(&record.view());
+            prop_assert!(read.is_ok(), "{:?}", read);
+            let read = read.unwrap();
+            prop_assert_eq!(UsageView::from(&read), view);
         }
     }
 

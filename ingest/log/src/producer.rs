@@ -37,19 +37,19 @@ pub struct Delivered {
 }
 
 impl Producer {
+    /// How records are sent, where the user has not said otherwise.
+    pub const OPTIONS: [(&str, &str); 6] = [
+        ("acks", "all"),
+        ("enable.idempotence", "true"),
+        ("message.timeout.ms", DELIVERY_TIMEOUT_MS),
+        ("linger.ms", "5"),
+        ("compression.type", "zstd"),
+        // What Java's producers do, so that one key goes to one partition whoever sends it.
+        ("partitioner", "murmur2_random"),
+    ];
+
     pub fn new(settings: &Settings) -> Result<Self, LogError> {
-        let inner = settings
-            .client(&[
-                ("acks", "all"),
-                ("enable.idempotence", "true"),
-                ("message.timeout.ms", DELIVERY_TIMEOUT_MS),
-                ("linger.ms", "5"),
-                ("compression.type", "zstd"),
-                // What Java's producers do, so that one key goes to one partition whoever sends it.
-                ("partitioner", "murmur2_random"),
-            ])
-            .create()
-            .map_err(LogError::kafka("cannot create a producer"))?;
+        let inner = settings.client(&Self::OPTIONS).create().map_err(LogError::kafka("cannot create a producer"))?;
         Ok(Self { inner, settings: settings.clone() })
     }
 

@@ -23,9 +23,11 @@
 mod durable;
 mod error;
 mod location;
+mod newest;
 mod path;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -74,6 +76,8 @@ pub struct Entry {
 pub struct Store {
     url: Arc<str>,
     objects: Arc<dyn ObjectStore>,
+    /// Of a local store, its root.
+    folder: Option<Arc<std::path::Path>>,
     writer: Writer,
 }
 
@@ -116,13 +120,15 @@ impl Store {
         } else {
             (location.objects(retries)?, Writer::Conditional)
         };
-        Ok(Self { url: url.into(), objects, writer })
+        Ok(Self { url: url.into(), objects, folder: location.folder().map(Arc::from), writer })
     }
 
     /// Opens a place that must exist, and writes nothing: [`Store::create`] refuses. For those who only look, perhaps
     /// on a medium or with credentials that allow no more.
     pub fn open_read_only(url: &str) -> Result<Self, StoreError> {
-        Ok(Self { url: url.into(), objects: location::parse(url)?.objects(Retries::Some)?, writer: Writer::Nobody })
+        let location = location::parse(url)?;
+        let (objects, folder) = (location.objects(Retries::Some)?, location.folder().map(Arc::from));
+        Ok(Self { url: url.into(), objects, folder, writer: Writer::Nobody })
     }
 
     /// Puts `bytes` at `path` if nothing is there: atomic, durable, and the only way to write. See the table above
@@ -194,6 +200,33 @@ impl Store {
             .collect();
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
+    }
+
+    /// The bytes `range` of an object, or `None` if there is none.
+    pub async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Option<Bytes>, StoreError> {
+        match self.objects.get_range(&path::check(path)?, range).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(StoreError::failed("read", path, source)),
+        }
+    }
+
+    /// The last object, in the order of names, of a folder in which each name begins with a number of 20 digits; `None`
+    /// if there is none. It is found without listing them all in a cloud, and by reading names alone in a local folder.
+    pub async fn newest(&self, folder: &str) -> Result<Option<String>, StoreError> {
+        let location = path::check(folder)?;
+        let found = match &self.folder {
+            Some(root) => {
+                let path = root.join(folder);
+                let listed = tokio::task::spawn_blocking(move || newest::in_folder(&path)).await;
+                let found = listed.map_err(|source| StoreError::failed("list", folder, source))?;
+                found.map_err(|source| StoreError::failed("list", folder, source))?
+            }
+            None => newest::in_cloud(self.objects.as_ref(), &location)
+                .await
+                .map_err(|source| StoreError::failed("list", folder, source))?,
+        };
+        Ok(found.map(|name| format!("{folder}/{name}")))
     }
 
     /// The folders directly below the folder `prefix`, sorted: paths from the root, as in [`Store::list`], without a

@@ -1,74 +1,201 @@
-//! The TOML of a price book, and its checks.
+//! The TOML of a price book as it is written. Its JSON Schema is made of these types and their docs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 
 use contract::account::Currency;
 use contract::ids::{Label, PlanName};
 use contract::time::{BadTime, Month};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::{Charge, Model, ModelName, Plan, PriceBook, PriceBookError, Pricing, RatingVersion, Tier};
-use crate::currency::minor_decimals;
+use super::finding::{Findings, Mistakes};
+use super::plan::read_plan;
+use super::prune::prune;
+use super::{ModelName, PriceBook, RatingVersion};
 use crate::meter::Meter;
-use crate::money::{Price, parse_plain};
-use crate::quantity::{Positive, Quantity};
 
 /// Some 10,000 charges; bounds the work on a file from outside.
 const MAX_BYTES: usize = 1 << 20;
 
-#[derive(Deserialize)]
+const MONTH: &str = "^[0-9]{4}-(0[1-9]|1[0-2])$";
+const PRICE: &str = "^(0|[1-9][0-9]{0,17})(\\.[0-9]{1,12}0*)?$";
+const WHOLE: &str = "^(0|[1-9][0-9]{0,17})$";
+const PERCENT: &str = "^(100(\\.0+)?|[1-9]?[0-9](\\.[0-9]{1,4}0*)?)$";
+
+/// A price book. It bills from `effective_from` on, until one of a higher version does.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawBook {
-    version: Spanned<u32>,
+#[schemars(title = "Pixtoll price book")]
+pub(super) struct RawBook {
+    /// From 1. A published version never changes.
+    #[schemars(with = "u32", range(min = 1))]
+    pub(super) version: Spanned<u32>,
+    /// The first month that it bills, such as "2026-10".
+    #[schemars(with = "String", extend("pattern" = MONTH))]
     effective_from: Spanned<Text>,
+    /// The arithmetic to bill by: 1.
+    #[schemars(with = "u32", extend("enum" = [1]))]
     rating_version: RatingVersion,
+    /// By name, as accounts call them.
     #[serde(default)]
     plans: BTreeMap<PlanName, RawPlan>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawPlan {
-    currency: Spanned<Currency>,
+#[schemars(rename = "Plan")]
+pub(super) struct RawPlan {
+    /// ISO 4217; that of the accounts on this plan.
+    #[schemars(with = "Currency")]
+    pub(super) currency: Spanned<Currency>,
+    /// What a month costs at least, taxes aside. What the lines lack is added.
     #[serde(default)]
-    allowances: Vec<RawAllowance>,
+    #[schemars(with = "String", extend("pattern" = PRICE))]
+    pub(super) minimum: Option<Spanned<Text>>,
     #[serde(default)]
-    charges: Vec<RawCharge>,
+    pub(super) taxes: Vec<RawTax>,
+    #[serde(default)]
+    pub(super) cpu_caps: Vec<RawCpuCap>,
+    #[serde(default)]
+    pub(super) allowances: Vec<RawAllowance>,
+    #[serde(default)]
+    pub(super) charges: Vec<RawCharge>,
 }
 
-#[derive(Deserialize)]
+/// A tax at one rate. A charge that names none is subject to the plan's first.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawAllowance {
-    meter: Spanned<Meter>,
-    quantity: Spanned<Text>,
+#[schemars(rename = "Tax")]
+pub(super) struct RawTax {
+    #[schemars(with = "Label")]
+    pub(super) name: Spanned<Label>,
+    /// From 0 to 100, at most 4 decimals.
+    #[schemars(with = "String", extend("pattern" = PERCENT))]
+    pub(super) percent: Spanned<Text>,
 }
 
-#[derive(Deserialize)]
+/// CPU time above it is waived: per region, operation, input and output format, over the whole month.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawCharge {
-    id: Spanned<Label>,
-    model: ModelName,
-    meter: Option<Spanned<Meter>>,
-    amount: Option<Spanned<Text>>,
-    unit_price: Option<Spanned<Text>>,
-    tiers: Option<Spanned<Vec<Spanned<RawTier>>>>,
-    size: Option<Spanned<Text>>,
-    price: Option<Spanned<Text>>,
+#[schemars(rename = "CpuCap")]
+pub(super) struct RawCpuCap {
+    /// Microseconds per million pixels, those read and those written together.
+    #[schemars(with = "String", extend("pattern" = WHOLE))]
+    pub(super) micros_per_megapixel: Spanned<Text>,
+    #[serde(default)]
+    #[schemars(with = "RawFilter")]
+    pub(super) filter: Option<Spanned<RawFilter>>,
 }
 
-#[derive(Deserialize)]
+/// So much of a meter is free each month. It goes to the meter's charges in their order, not to additive ones.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawTier {
-    up_to: Option<Spanned<Text>>,
-    unit_price: Spanned<Text>,
+#[schemars(rename = "Allowance")]
+pub(super) struct RawAllowance {
+    #[schemars(with = "Meter")]
+    pub(super) meter: Spanned<Meter>,
+    /// In conversions, seconds, megabytes or megapixels.
+    #[schemars(with = "String", extend("pattern" = PRICE))]
+    pub(super) quantity: Spanned<Text>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Charge")]
+pub(super) struct RawCharge {
+    /// Its name on the bill, once in a plan.
+    #[schemars(with = "Label")]
+    pub(super) id: Spanned<Label>,
+    pub(super) model: ModelName,
+    /// All models but `flat`.
+    #[serde(default)]
+    #[schemars(with = "Meter")]
+    pub(super) meter: Option<Spanned<Meter>>,
+    /// Which usage it takes; all, if there is none.
+    #[serde(default)]
+    #[schemars(with = "RawFilter")]
+    pub(super) filter: Option<Spanned<RawFilter>>,
+    /// It charges usage that another charge takes, too.
+    #[serde(default)]
+    #[schemars(with = "bool")]
+    pub(super) additive: Option<Spanned<bool>>,
+    /// Model `flat`.
+    #[serde(default)]
+    #[schemars(with = "String", extend("pattern" = PRICE))]
+    pub(super) amount: Option<Spanned<Text>>,
+    /// Model `per_unit`: per conversion, second, megabyte or megapixel.
+    #[serde(default)]
+    #[schemars(with = "String", extend("pattern" = PRICE))]
+    pub(super) unit_price: Option<Spanned<Text>>,
+    /// Models `graduated` and `volume`.
+    #[serde(default)]
+    #[schemars(with = "Vec<RawTier>", length(min = 1))]
+    pub(super) tiers: Option<Spanned<Vec<Spanned<RawTier>>>>,
+    /// Model `package`: how much is in one.
+    #[serde(default)]
+    #[schemars(with = "String", extend("pattern" = PRICE))]
+    pub(super) size: Option<Spanned<Text>>,
+    /// Model `package`: of one.
+    #[serde(default)]
+    #[schemars(with = "String", extend("pattern" = PRICE))]
+    pub(super) price: Option<Spanned<Text>>,
+    /// Taken off each of its lines before they are rounded: from 0 to 100, at most 4 decimals.
+    #[serde(default)]
+    #[schemars(with = "String", extend("pattern" = PERCENT))]
+    pub(super) discount_percent: Option<Spanned<Text>>,
+    /// One of the plan's; the first, if it doesn't say.
+    #[serde(default)]
+    #[schemars(with = "Label")]
+    pub(super) tax: Option<Spanned<Label>>,
+}
+
+/// The last tier has no `up_to`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Tier")]
+pub(super) struct RawTier {
+    /// The last unit that is in it.
+    #[serde(default)]
+    #[schemars(with = "String", extend("pattern" = PRICE))]
+    pub(super) up_to: Option<Spanned<Text>>,
+    #[schemars(with = "String", extend("pattern" = PRICE))]
+    pub(super) unit_price: Spanned<Text>,
+}
+
+/// All conditions hold at once.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Filter")]
+pub(super) struct RawFilter {
+    #[serde(default)]
+    #[schemars(with = "RawCondition")]
+    pub(super) region: Option<RawCondition>,
+    #[serde(default)]
+    #[schemars(with = "RawCondition")]
+    pub(super) operation: Option<RawCondition>,
+    #[serde(default)]
+    #[schemars(with = "RawCondition")]
+    pub(super) input_format: Option<RawCondition>,
+    #[serde(default)]
+    #[schemars(with = "RawCondition")]
+    pub(super) output_format: Option<RawCondition>,
+}
+
+/// `{ only = […] }` takes what it names; `{ except = […] }` all else, labels yet to come and unknown formats too.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Condition")]
+pub(super) enum RawCondition {
+    Only(Vec<Label>),
+    Except(Vec<Label>),
 }
 
 /// A number or month in quotes, not read yet: so that the error can say in which charge it stands.
-struct Text(String);
+pub(super) struct Text(pub(super) String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -88,182 +215,47 @@ impl Visitor<'_> for TextVisitor {
     }
 }
 
-type Checked<T> = Result<T, PriceBookError>;
-
-pub(super) fn parse(toml: &str) -> Checked<PriceBook> {
+pub(super) fn read(toml: &str) -> Result<PriceBook, Mistakes> {
+    let findings = Findings::new(toml);
     if toml.len() > MAX_BYTES {
         let problem = format!("{} bytes are more than the {MAX_BYTES} that a price book may have", toml.len());
-        return Err(PriceBookError { line: 1, place: "the file".to_owned(), problem });
+        findings.at("the file").wrong::<()>(&(0..0), problem);
+        return findings.unless_any(None);
     }
-    let raw: RawBook = toml::from_str(toml).map_err(|error| not_a_price_book(toml, &error))?;
-    let book = At { toml, place: "the price book".to_owned() };
+    let book = read_book(toml, &findings);
+    findings.unless_any(book)
+}
+
+fn read_book(toml: &str, findings: &Findings<'_>) -> Option<PriceBook> {
+    let (table, errors) = DeTable::parse_recoverable(toml);
+    if !errors.is_empty() {
+        for error in &errors {
+            findings.refused(error);
+        }
+        return None;
+    }
+    let span = table.span();
+    let mut table = table.into_inner();
+    let pruned = prune(&mut table, findings);
+    let whole = ValueDeserializer::from(Spanned::new(span, DeValue::Table(table)));
+    let raw = RawBook::deserialize(whole).map_err(|error| findings.refused(&error)).ok()?;
+
+    let at = findings.at("the price book");
     if *raw.version.get_ref() == 0 {
-        return Err(book.wrong(&raw.version.span(), "versions start at 1"));
+        at.wrong::<()>(&raw.version.span(), "versions start at 1");
     }
-    let effective_from = raw.effective_from.get_ref().0.parse();
-    let effective_from: Month =
-        effective_from.map_err(|error: BadTime| book.wrong(&raw.effective_from.span(), error.to_string()))?;
-    let plans = raw.plans.into_iter().map(|(name, plan)| Ok((name.clone(), read_plan(toml, &name, plan)?)));
-    Ok(PriceBook {
+    let month: Result<Month, BadTime> = raw.effective_from.get_ref().0.parse();
+    let effective_from = at.right(&raw.effective_from.span(), month);
+    let plans = raw.plans.into_iter().map(|(name, plan)| {
+        let whole = !pruned.contains(name.as_str());
+        Some((name.clone(), read_plan(findings, &name, plan, whole)?))
+    });
+    // Collected first: one plan's mistake doesn't hide the next plan's.
+    let plans: Vec<_> = plans.collect();
+    Some(PriceBook {
         version: raw.version.into_inner(),
-        effective_from,
+        effective_from: effective_from?,
         rating_version: raw.rating_version,
-        plans: plans.collect::<Checked<_>>()?,
+        plans: plans.into_iter().collect::<Option<_>>()?,
     })
-}
-
-/// What TOML or serde refused: the place is the line as it stands.
-fn not_a_price_book(toml: &str, error: &toml::de::Error) -> PriceBookError {
-    let line = line_of(toml, &error.span().unwrap_or_default());
-    let text = toml.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
-    let place = format!("`{}`", text.chars().take(120).collect::<String>());
-    PriceBookError { line, place, problem: error.message().replace('\n', " ") }
-}
-
-fn line_of(toml: &str, span: &Range<usize>) -> usize {
-    toml.bytes().take(span.start).filter(|byte| *byte == b'\n').count().saturating_add(1)
-}
-
-/// What is being read: gives every mistake its line and place.
-struct At<'a> {
-    toml: &'a str,
-    place: String,
-}
-
-impl At<'_> {
-    fn wrong(&self, span: &Range<usize>, problem: impl Into<String>) -> PriceBookError {
-        PriceBookError { line: line_of(self.toml, span), place: self.place.clone(), problem: problem.into() }
-    }
-
-    fn price(&self, text: &Spanned<Text>) -> Checked<Price> {
-        text.get_ref().0.parse().map_err(|error| self.wrong(&text.span(), format!("{error}")))
-    }
-
-    /// A quantity in display units must be whole in base units.
-    fn quantity(&self, meter: Meter, text: &Spanned<Text>) -> Checked<Quantity> {
-        let written = &text.get_ref().0;
-        let (digits, decimals) = parse_plain(written).ok_or_else(|| {
-            let expected = "a quantity such as \"100\" or \"0.5\": not negative, at most 18 digits before the point";
-            self.wrong(&text.span(), format!("{written:?} is not {expected}"))
-        })?;
-        let whole = u32::try_from(decimals).ok().and_then(|decimals| meter.decimals().checked_sub(decimals));
-        let base = whole.and_then(|zeros| digits.checked_mul(10_i128.checked_pow(zeros)?));
-        base.and_then(|base| Quantity::new(base).ok()).ok_or_else(|| {
-            let step = meter.display(Quantity::ONE);
-            self.wrong(
-                &text.span(),
-                format!("{written:?} is not a multiple of {step}, the step that {meter} counts in"),
-            )
-        })
-    }
-
-    fn positive(&self, meter: Meter, text: &Spanned<Text>) -> Checked<Positive> {
-        let nothing = || self.wrong(&text.span(), "a package of 0 holds nothing: give it a size");
-        Positive::new(self.quantity(meter, text)?).ok_or_else(nothing)
-    }
-}
-
-fn read_plan(toml: &str, name: &PlanName, raw: RawPlan) -> Checked<Plan> {
-    let at = At { toml, place: format!("plan {name}") };
-    let minor_decimals = minor_decimals(raw.currency.get_ref()).ok_or_else(|| {
-        let problem = format!("{} is not an ISO 4217 currency with a minor unit", raw.currency.get_ref());
-        at.wrong(&raw.currency.span(), problem)
-    })?;
-
-    let mut charges = Vec::new();
-    let mut ids = BTreeSet::new();
-    let mut charged_by = BTreeMap::new();
-    for charge in raw.charges {
-        let at = At { toml, place: format!("plan {name}, charge {}", charge.id.get_ref()) };
-        let span = charge.id.span();
-        let charge = read_charge(&at, charge)?;
-        if !ids.insert(charge.id.clone()) {
-            return Err(at.wrong(&span, "the plan has two charges of this id: rename one"));
-        }
-        if let Pricing::Metered { meter, .. } = charge.pricing
-            && let Some(first) = charged_by.insert(meter, charge.id.clone())
-        {
-            let problem =
-                format!("{meter} is charged by {first} already, so the same usage would be billed twice: remove one");
-            return Err(at.wrong(&span, problem));
-        }
-        charges.push(charge);
-    }
-
-    let mut allowances = BTreeMap::new();
-    for allowance in raw.allowances {
-        let (meter, span) = (*allowance.meter.get_ref(), allowance.meter.span());
-        let at = At { toml, place: format!("plan {name}, allowance of {meter}") };
-        if !charged_by.contains_key(&meter) {
-            return Err(
-                at.wrong(&span, "no charge of the plan has this meter, so nothing is there to be free: remove it")
-            );
-        }
-        if allowances.insert(meter, at.quantity(meter, &allowance.quantity)?).is_some() {
-            return Err(at.wrong(&span, "the plan has two allowances of this meter: add them up in one"));
-        }
-    }
-    Ok(Plan { currency: raw.currency.into_inner(), minor_decimals, allowances, charges })
-}
-
-fn read_charge(at: &At<'_>, mut raw: RawCharge) -> Checked<Charge> {
-    let (model, span) = (raw.model, raw.id.span());
-    let missing = |field: &str| at.wrong(&span, format!("model {model} needs `{field}`: add it"));
-    let mut meter = || raw.meter.take().map(Spanned::into_inner).ok_or_else(|| missing("meter"));
-    let pricing = match model {
-        ModelName::Flat => Pricing::Flat { amount: at.price(&raw.amount.take().ok_or_else(|| missing("amount"))?)? },
-        ModelName::PerUnit => {
-            let unit_price = at.price(&raw.unit_price.take().ok_or_else(|| missing("unit_price"))?)?;
-            Pricing::Metered { meter: meter()?, model: Model::PerUnit { unit_price } }
-        }
-        ModelName::Graduated => {
-            let meter = meter()?;
-            let tiers = raw.tiers.take().ok_or_else(|| missing("tiers"))?;
-            Pricing::Metered { meter, model: Model::Graduated { tiers: read_tiers(at, meter, &tiers)? } }
-        }
-        ModelName::Package => {
-            let meter = meter()?;
-            let size = at.positive(meter, &raw.size.take().ok_or_else(|| missing("size"))?)?;
-            let price = at.price(&raw.price.take().ok_or_else(|| missing("price"))?)?;
-            Pricing::Metered { meter, model: Model::Package { size, price } }
-        }
-    };
-    let left_over = [
-        ("meter", raw.meter.map(|field| field.span())),
-        ("amount", raw.amount.map(|field| field.span())),
-        ("unit_price", raw.unit_price.map(|field| field.span())),
-        ("tiers", raw.tiers.map(|field| field.span())),
-        ("size", raw.size.map(|field| field.span())),
-        ("price", raw.price.map(|field| field.span())),
-    ];
-    for (field, span) in left_over {
-        if let Some(span) = span {
-            return Err(at.wrong(&span, format!("model {model} has no `{field}`: remove it, or choose another model")));
-        }
-    }
-    Ok(Charge { id: raw.id.into_inner(), pricing })
-}
-
-fn read_tiers(at: &At<'_>, meter: Meter, raw: &Spanned<Vec<Spanned<RawTier>>>) -> Checked<Vec<Tier>> {
-    let mut tiers = Vec::new();
-    let mut above = Some(Quantity::ZERO);
-    for tier in raw.get_ref() {
-        let Some(reached) = above else {
-            return Err(at.wrong(&tier.span(), "the tier before this one has no `up_to`, so none is left: give it one"));
-        };
-        let RawTier { up_to, unit_price } = tier.get_ref();
-        let up_to = up_to.as_ref().map(|text| at.quantity(meter, text)).transpose()?;
-        if up_to.is_some_and(|up_to| up_to <= reached) {
-            let problem = format!("`up_to` must be more than {}, where the tier begins", meter.display(reached));
-            return Err(at.wrong(&tier.span(), problem));
-        }
-        tiers.push(Tier { up_to, unit_price: at.price(unit_price)? });
-        above = up_to;
-    }
-    if above.is_some() {
-        return Err(
-            at.wrong(&raw.span(), "the last tier must have no `up_to`, so that every quantity has a price: add one")
-        );
-    }
-    Ok(tiers)
 }

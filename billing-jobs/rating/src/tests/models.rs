@@ -1,12 +1,7 @@
 //! Each price model at its edges. The amounts are worked out by hand in the comments.
 
-use std::collections::BTreeMap;
-
 use super::{bill, conversions, cpu_micros, month, quantity, show, try_bill};
-use crate::price_book::Model;
-use crate::quantity::Positive;
-use crate::v1::{Metered, Share, allow_free};
-use crate::{Meter, Quantities, Quantity, RateError};
+use crate::{Meter, Quantities, RateError};
 
 /// The lines, then `= total (residue)`.
 fn check(plan: &str, quantities: Quantities, expected: &[&str]) {
@@ -120,6 +115,51 @@ fn graduated_prices_each_part_in_its_tier() {
     );
 }
 
+#[test]
+fn volume_prices_the_whole_quantity_in_the_tier_that_it_falls_in() {
+    let volume = GRADUATED.replace("graduated", "volume");
+    let first = |rest: &str| format!("cpu #1 (0, 100] {rest}");
+    // Nothing falls into the first.
+    check(&volume, cpu_micros(0), &[&first("0 Second x 0.08 = 0 -> 0.00"), "= 0.00 (0)"]);
+    check(&volume, cpu_micros(1), &[&first("0.000001 Second x 0.08 = 0.00000008 -> 0.00"), "= 0.00 (0.00000008)"]);
+    // 100 is the first tier's last: 100 × 0.08 = 8
+    check(&volume, cpu_micros(100_000_000), &[&first("100 Second x 0.08 = 8 -> 8.00"), "= 8.00 (0)"]);
+    // One above, and all of it is cheaper: 100.000001 × 0.06 = 6.00000006
+    check(
+        &volume,
+        cpu_micros(100_000_001),
+        &["cpu #2 (100, 1000] 100.000001 Second x 0.06 = 6.00000006 -> 6.00", "= 6.00 (0.00000006)"],
+    );
+    // 1000 × 0.06 = 60; 1000.000001 × 0.04 = 40.00000004
+    check(&volume, cpu_micros(1_000_000_000), &["cpu #2 (100, 1000] 1000 Second x 0.06 = 60 -> 60.00", "= 60.00 (0)"]);
+    check(
+        &volume,
+        cpu_micros(1_000_000_001),
+        &["cpu #3 (1000, ...) 1000.000001 Second x 0.04 = 40.00000004 -> 40.00", "= 40.00 (0.00000004)"],
+    );
+    // 2^127 − 1 µs = 170141183460469231731687303715884.105727 s; × 0.04 = 6805647338418769269267492148635.36422908
+    check(
+        &volume,
+        cpu_micros(i128::MAX),
+        &[
+            "cpu #3 (1000, ...) 170141183460469231731687303715884.105727 Second x 0.04 = 6805647338418769269267492148635.36422908 -> 6805647338418769269267492148635.36",
+            "= 6805647338418769269267492148635.36 (0.00422908)",
+        ],
+    );
+}
+
+#[test]
+fn the_allowance_may_move_a_volume_into_a_cheaper_or_dearer_tier() {
+    // What the allowance leaves decides: 150 − 50 = 100 is in the first, 150.000001 − 50 in the second.
+    let plan = ALLOWANCE.replace("conversions", "cpu_seconds") + &GRADUATED.replace("graduated", "volume");
+    check(&plan, cpu_micros(150_000_000), &["cpu #1 (0, 100] 100 Second x 0.08 = 8 -> 8.00", "= 8.00 (0)"]);
+    check(
+        &plan,
+        cpu_micros(150_000_001),
+        &["cpu #2 (100, 1000] 100.000001 Second x 0.06 = 6.00000006 -> 6.00", "= 6.00 (0.00000006)"],
+    );
+}
+
 const PACKAGE: &str = r#"
 [[charges]]
 id = "pack"
@@ -192,40 +232,6 @@ fn an_allowance_is_for_its_own_meter_only() {
     );
 }
 
-/// Charges that share a meter take from one allowance in price-book order.
-#[test]
-fn an_allowance_across_two_charges() {
-    let check = |allowance: i128, used: [i128; 2], expected: [(i128, i128); 2]| {
-        let charges = ["first".parse().unwrap(), "second".parse().unwrap()];
-        let model = Model::Package { size: Positive::new(Quantity::ONE).unwrap(), price: "1".parse().unwrap() };
-        let share = |(charge, used)| {
-            let quantities_sha256 = contract::ids::Digest::of(b"");
-            let quantity = quantity(used);
-            Metered {
-                charge,
-                meter: Meter::Conversions,
-                model: &model,
-                quantities_sha256,
-                quantity,
-                free: Quantity::ZERO,
-            }
-        };
-        let mut shares: Vec<Share<'_>> = charges.iter().zip(used).map(share).map(Share::Metered).collect();
-        allow_free(&mut shares, &BTreeMap::from([(Meter::Conversions, quantity(allowance))]));
-        let free_and_charged = |share: &Share<'_>| match share {
-            Share::Metered(metered) => (metered.free.get(), metered.quantity.get()),
-            Share::Flat { .. } => unreachable!(),
-        };
-        assert_eq!(shares.iter().map(free_and_charged).collect::<Vec<_>>(), expected, "{allowance} of {used:?}");
-    };
-    check(50, [30, 40], [(30, 0), (20, 20)]); // 20 are left for the second
-    check(50, [50, 40], [(50, 0), (0, 40)]); // the first takes it all
-    check(50, [80, 40], [(50, 30), (0, 40)]);
-    check(50, [10, 20], [(10, 0), (20, 0)]); // 20 of it stay unused
-    check(0, [10, 20], [(0, 10), (0, 20)]);
-    check(50, [0, 0], [(0, 0), (0, 0)]);
-}
-
 #[test]
 fn a_meter_that_the_plan_does_not_declare_is_not_charged() {
     let used = Quantities { input_bytes: quantity(5_000_000), ..conversions(1_000) };
@@ -239,16 +245,16 @@ fn each_meter_reads_its_own_quantity() {
         conversions: quantity(1),
         cpu_micros: quantity(2_000_000),
         input_bytes: quantity(3_000_000),
-        output_bytes: quantity(4_000_000),
-        input_pixels: quantity(5_000_000),
+        input_pixels: quantity(4_000_000),
+        output_bytes: quantity(5_000_000),
         output_pixels: quantity(6_000_000),
     };
     for (meter, expected) in Meter::ALL.into_iter().zip([
         "conv 1 Conversion x 1 = 1 -> 1.00",
         "conv 2 Second x 1 = 2 -> 2.00",
         "conv 3 Megabyte x 1 = 3 -> 3.00",
-        "conv 4 Megabyte x 1 = 4 -> 4.00",
-        "conv 5 Megapixel x 1 = 5 -> 5.00",
+        "conv 4 Megapixel x 1 = 4 -> 4.00",
+        "conv 5 Megabyte x 1 = 5 -> 5.00",
         "conv 6 Megapixel x 1 = 6 -> 6.00",
     ]) {
         let plan = PER_UNIT.replace("conversions", meter.name()).replace("0.0021", "1");

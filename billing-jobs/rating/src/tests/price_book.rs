@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 
-use crate::price_book::{Model, Pricing};
+use crate::price_book::{Metered, Model, Pricing};
 use crate::{Meter, PriceBook};
 
 const GOOD: &str = r#"version = 3
@@ -44,7 +44,7 @@ fn a_good_book_is_read() {
     assert_eq!(plan.allowances[&Meter::CpuSeconds].get(), 500_000);
     let ids: Vec<_> = plan.charges.iter().map(|charge| charge.id.as_str()).collect();
     assert_eq!(ids, ["base", "cpu", "packs"]);
-    let Pricing::Metered { model: Model::Graduated { tiers }, .. } = &plan.charges[1].pricing else { panic!() };
+    let Pricing::Metered(Metered { model: Model::Graduated(tiers), .. }) = &plan.charges[1].pricing else { panic!() };
     let ends: Vec<_> = tiers.iter().map(|tier| tier.up_to.map(crate::Quantity::get)).collect();
     assert_eq!(ends, [Some(100_000_000), Some(1_000_000_001), None]);
     assert_eq!(book.plans().count(), 1);
@@ -106,28 +106,28 @@ fn mistakes_of_form() {
         "amount = \"5.00\"",
         "amuont = \"5.00\"",
         &expect![[
-            r#"line 13: `amuont = "5.00"`: unknown field `amuont`, expected one of `id`, `model`, `meter`, `amount`, `unit_price`, `tiers`, `size`, `price`"#
+            r#"line 13: `amuont = "5.00"`: unknown field `amuont`, expected one of `id`, `model`, `meter`, `filter`, `additive`, `amount`, `unit_price`, `tiers`, `size`, `price`, `discount_percent`, `tax`"#
         ]],
     );
     check(
         "[[plans.basic.charges]]",
         "[[plans.basic.charge]]",
         &expect![
-            "line 10: `[[plans.basic.charge]]`: unknown field `charge`, expected one of `currency`, `allowances`, `charges`"
+            "line 10: `[[plans.basic.charge]]`: unknown field `charge`, expected one of `currency`, `minimum`, `taxes`, `cpu_caps`, `allowances`, `charges`"
         ],
     );
     check(
         "model = \"flat\"",
         "model = \"tiered\"",
         &expect![[
-            r#"line 12: `model = "tiered"`: unknown variant `tiered`, expected one of `flat`, `per_unit`, `graduated`, `package`"#
+            r#"line 12: `model = "tiered"`: unknown variant `tiered`, expected one of `flat`, `per_unit`, `graduated`, `volume`, `package`"#
         ]],
     );
     check(
         "meter = \"conversions\"",
         "meter = \"requests\"",
         &expect![[
-            r#"line 25: `meter = "requests"`: unknown variant `requests`, expected one of `conversions`, `cpu_seconds`, `input_megabytes`, `output_megabytes`, `input_megapixels`, `output_megapixels`"#
+            r#"line 25: `meter = "requests"`: unknown variant `requests`, expected one of `conversions`, `cpu_seconds`, `input_megabytes`, `input_megapixels`, `output_megabytes`, `output_megapixels`"#
         ]],
     );
 }
@@ -270,7 +270,7 @@ fn mistakes_in_a_plan() {
         "meter = \"conversions\"",
         "meter = \"cpu_seconds\"",
         &expect![
-            "line 24: plan basic, charge packs: cpu_seconds is charged by cpu already, so the same usage would be billed twice: remove one"
+            "line 24: plan basic, charge packs: cpu_seconds of any kind is charged by cpu already, so it would be billed twice: narrow a filter, or say `additive = true` to charge it on top"
         ],
     );
     check(

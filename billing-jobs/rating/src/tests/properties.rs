@@ -157,9 +157,9 @@ fn half_away_from_zero(exact: &BigInt, decimals: u32) -> BigInt {
 }
 
 fn quantities(used: &[u32; 6]) -> Quantities {
-    let [conversions, cpu_micros, input_bytes, output_bytes, input_pixels, output_pixels] =
+    let [conversions, cpu_micros, input_bytes, input_pixels, output_bytes, output_pixels] =
         used.map(|used| quantity(used.into()));
-    Quantities { conversions, cpu_micros, input_bytes, output_bytes, input_pixels, output_pixels }
+    Quantities { conversions, cpu_micros, input_bytes, input_pixels, output_bytes, output_pixels }
 }
 
 fn usage(groups: &[(&str, Outcome, Quantities)]) -> MonthUsage {
@@ -213,6 +213,7 @@ proptest! {
         let line = bill.to_json_line().unwrap();
         prop_assert!(!line.contains('\n'));
         prop_assert!(contract::canonical::parse(line.as_bytes()).is_ok());
+        prop_assert_eq!(line.as_bytes(), contract::canonical::to_canonical_json(&bill).unwrap());
         let read: Bill = serde_json::from_str(&line).unwrap();
         prop_assert_eq!(read.to_json_line().unwrap(), line);
         prop_assert_eq!(read, bill);
@@ -233,6 +234,37 @@ proptest! {
         prop_assert_eq!(without_digests(&bill), without_digests(&rate(&[("eu", Outcome::Done, whole)])));
         split.reverse();
         prop_assert_eq!(bill.to_json_line().unwrap(), rate(&split).to_json_line().unwrap());
+    }
+
+    #[test]
+    fn one_event_more_changes_one_customers_bill(plan in plan(), used in vec(0_u32..200, 6), who in 0_usize..6) {
+        let rate = |used: &[u32]| -> Vec<String> {
+            let customers = used.iter().enumerate().map(|(number, used)| {
+                let mut usage = usage(&[("eu", Outcome::Done, quantities(&[*used; 6]))]);
+                usage.customer_id = format!("customer-{number}").parse().unwrap();
+                usage
+            });
+            customers.map(|usage| try_bill(plan.currency.0, &plan.to_toml(), &usage).unwrap().to_json_line().unwrap()).collect()
+        };
+        let mut more = used.clone();
+        more[who] += 1;
+        let (before, after) = (rate(&used), rate(&more));
+        prop_assert_eq!((0..6).filter(|number| before[*number] != after[*number]).collect::<Vec<_>>(), [who]);
+    }
+
+    #[test]
+    fn twice_the_usage_at_one_price_is_twice_the_exact_amount(
+        prices in vec(price(), 6),
+        used in [0_u32..400, 0..400, 0..400, 0..400, 0..400, 0..400],
+    ) {
+        let charges = Meter::ALL.into_iter().zip(&prices).map(|(meter, price)| (meter, 0, Spec::PerUnit(*price)));
+        let plan = Plan { currency: ("EUR", 2), charges: charges.collect() };
+        let exact = |used: &[u32; 6]| -> Vec<BigInt> {
+            let usage = usage(&[("eu", Outcome::Done, quantities(used))]);
+            try_bill("EUR", &plan.to_toml(), &usage).unwrap().lines.iter().map(|line| atto(&line.exact)).collect()
+        };
+        let doubled: Vec<BigInt> = exact(&used).into_iter().map(|exact| exact * 2).collect();
+        prop_assert_eq!(exact(&used.map(|used| used * 2)), doubled);
     }
 
     /// Big integers, in closed form; and the error exactly where an i128 of minor units ends.
