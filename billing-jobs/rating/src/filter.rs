@@ -147,9 +147,11 @@ struct Axis {
 fn axis(filters: &[&Filter], dimension: Dimension) -> Result<Axis, TooMany> {
     let conditions = filters.iter().filter_map(|filter| filter.conditions.get(&dimension));
     let mut labels: Vec<&Label> = conditions.flat_map(Condition::labels).collect();
+    // Each label is looked for in all filters, and in all that they name.
+    let looked_through = labels.len().max(filters.len());
     labels.sort();
     labels.dedup();
-    if labels.len().checked_mul(filters.len()).is_none_or(|looks| looks > MAX_LOOKS) {
+    if labels.len().checked_mul(looked_through).is_none_or(|looks| looks > MAX_LOOKS) {
         return Err(TooMany);
     }
     let mut kinds: Vec<(Option<Label>, Vec<bool>)> = Vec::new();

@@ -2,6 +2,7 @@
 
 mod canonical;
 mod corrections;
+mod cover;
 mod diff;
 mod filters;
 mod golden;

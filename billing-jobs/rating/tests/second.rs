@@ -62,7 +62,7 @@ fn tiers(seeded: &mut Seeded, meter: &str) -> String {
         let end = if meter == "conversions" { end.to_string() } else { format!("0.{end:06}") };
         write!(text, "{{ up_to = \"{end}\", unit_price = \"{}\" }}, ", seeded.price()).unwrap();
     }
-    write!(text, "{{ unit_price = \"{}\" }} ]\n", seeded.price()).unwrap();
+    writeln!(text, "{{ unit_price = \"{}\" }} ]", seeded.price()).unwrap();
     text
 }
 
@@ -87,10 +87,10 @@ fn charge(seeded: &mut Seeded, id: &str, meter: &str, filter: &str, taxes: &[&st
         }
     }
     if seeded.one_in(3) {
-        write!(text, "discount_percent = \"{}.{:04}\"\n", seeded.below(100), seeded.below(10_000)).unwrap();
+        writeln!(text, "discount_percent = \"{}.{:04}\"", seeded.below(100), seeded.below(10_000)).unwrap();
     }
     if !taxes.is_empty() && seeded.one_in(2) {
-        write!(text, "tax = \"{}\"\n", seeded.of(taxes)).unwrap();
+        writeln!(text, "tax = \"{}\"", seeded.of(taxes)).unwrap();
     }
     text
 }
@@ -104,7 +104,7 @@ fn book(seeded: &mut Seeded, currency: &str, places: usize) -> (String, Vec<&'st
     let head = "version = 1\neffective_from = \"2026-01\"\nrating_version = 1\n";
     let mut text = format!("{head}[plans.p]\ncurrency = \"{currency}\"\n");
     if seeded.one_in(2) {
-        write!(text, "minimum = \"{}\"\n", money(seeded.below(20_000))).unwrap();
+        writeln!(text, "minimum = \"{}\"", money(seeded.below(20_000))).unwrap();
     }
     let taxes = ["vat", "low", "none"][..usize::try_from(seeded.below(4)).unwrap()].to_vec();
     for tax in &taxes {

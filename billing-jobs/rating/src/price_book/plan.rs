@@ -177,13 +177,14 @@ fn check_caps(at: &At<'_>, caps: &[CpuCap], spans: &[Span], charged: &BTreeSet<M
         );
     }
     let filters: Vec<&Filter> = caps.iter().map(|cap| &cap.filter).collect();
-    match cover(&filters) {
-        Err(_) => at.wrong(&first, "the filters of its CPU caps name more labels than can be checked: use fewer"),
-        Ok(found) => found.overlaps.iter().find_map(|((_, second), cell)| {
-            let span = spans.get(*second).cloned().unwrap_or_default();
-            at.wrong::<()>(&span, format!("an earlier CPU cap takes {cell} too: narrow a filter"))
-        }),
+    let Ok(found) = cover(&filters) else {
+        at.wrong::<()>(&first, "the filters of its CPU caps name more labels than can be checked: use fewer");
+        return;
     };
+    for ((_, second), cell) in found.overlaps {
+        let span = spans.get(second).cloned().unwrap_or_default();
+        at.wrong::<()>(&span, format!("an earlier CPU cap takes {cell} too: narrow a filter"));
+    }
 }
 
 /// All usage of a meter falls to exactly one of its charges; additive ones aside.

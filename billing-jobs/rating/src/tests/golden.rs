@@ -1,7 +1,7 @@
 //! BILL-3: the bills in `golden/` recompute byte for byte, for ever.
 //!
-//! Each folder holds a price book, the months that were rated by it (`{"currency","plan","usage"}` a line) and their
-//! bills. A folder is never rewritten, so there is no switch here that would: another case, or another rating version,
+//! Each folder holds a price book, the months that were rated by it (`{"currency","ledger","plan","usage"}` a line, of
+//! which the ledger may be missing) and their bills. A folder is never rewritten, so there is no switch here that would: another case, or another rating version,
 //! gets a folder of its own.
 
 use std::fs;
@@ -11,12 +11,14 @@ use contract::account::Currency;
 use contract::ids::PlanName;
 use serde::Deserialize;
 
-use crate::{Bill, MonthUsage, PriceBook};
+use crate::{Bill, Ledger, MonthUsage, PriceBook};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
     currency: Currency,
+    #[serde(default)]
+    ledger: Ledger,
     plan: PlanName,
     usage: MonthUsage,
 }
@@ -34,7 +36,7 @@ fn recompute(folder: &Path) -> String {
     let months = fs::read_to_string(folder.join("months.jsonl")).unwrap();
     let rate = |line: &str| {
         let case: Case = serde_json::from_str(line).unwrap();
-        let bill = crate::rate(&case.usage, &book, &case.plan, &case.currency).unwrap();
+        let bill = crate::rate_with(&case.usage, &book, &case.plan, &case.currency, &case.ledger).unwrap();
         bill.to_json_line().unwrap() + "\n"
     };
     months.lines().map(rate).collect()

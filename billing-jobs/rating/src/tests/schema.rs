@@ -4,7 +4,8 @@
 
 use expect_test::{expect, expect_file};
 
-use crate::{PriceBook, price_book};
+use super::{bill, conversions, month, month_of, quantity, show_bill};
+use crate::{Meter, PriceBook, Quantities, price_book};
 
 #[test]
 fn the_committed_schema_is_that_of_the_types() {
@@ -80,4 +81,74 @@ filter = {}
         prices.toml:34: plan b, charge z: "x" is not a price such as "0.0021": not negative, at most 18 digits before the point and 12 after it [39]
         prices.toml:39: plan b, charge y: the plan has no tax gst: add it to its taxes [7]
         prices.toml:40: plan b, charge y: model flat has no `filter`: remove it, or choose another model [10]"#]].assert_eq(&found(toml));
+}
+
+const EXAMPLE: &str = include_str!("../../example-prices.toml");
+
+/// The table in PRICES.md, where the amounts are worked out.
+#[test]
+fn the_example_is_good_and_bills_what_its_table_says() {
+    assert_eq!(price_book::check("example-prices.toml", EXAMPLE), []);
+    let used = |conversions, cpu_micros, input_pixels| Quantities {
+        conversions: quantity(conversions),
+        cpu_micros: quantity(cpu_micros),
+        input_pixels: quantity(input_pixels),
+        ..Quantities::default()
+    };
+    let usage = month_of(&[
+        ("eu-central resize jpeg webp", used(1_300, 52_000_000, 1_500_000_000)),
+        ("us-east resize png avif", used(160, 80_000_000, 300_000_000)),
+    ]);
+    let book = PriceBook::parse(EXAMPLE).unwrap();
+    let bill = crate::rate(&usage, &book, &"team".parse().unwrap(), &"EUR".parse().unwrap()).unwrap();
+    assert_eq!(
+        show_bill(&bill),
+        [
+            "support 1 Month x 5 = 5 -> 5.00",
+            "eu #1 (0, 1000] 1000 Conversion x 0.0021 = 2.1 -> 2.10",
+            "eu #2 (1000, ...) 200 Conversion x 0.0015 = 0.3 -> 0.30",
+            "elsewhere 2 Package x 0.25 = 0.5 -> 0.50",
+            "avif 160 Conversion x 0.0005 = 0.08 -> 0.08",
+            "cpu #2 (100, ...) 125 Second x 0.006 - 0.09375 = 0.65625 -> 0.66",
+            "minimum 10.00: 8.64 + 1.36",
+            "vat 19% of 5.00 = 0.95 -> 0.95",
+            "reduced 7% of 5.00 = 0.35 -> 0.35",
+            "= 11.30 (-0.00375)",
+        ]
+    );
+    assert_eq!(bill.meters[&Meter::CpuSeconds].waived, quantity(7_000_000));
+}
+
+/// The amounts of PRICES.md's table of models.
+#[test]
+fn the_models_cost_what_their_table_says() {
+    let tiers = "tiers = [{ up_to = \"100\", unit_price = \"0.02\" }, { unit_price = \"0.01\" }]";
+    for (model, fields, expected) in [
+        ("per_unit", "unit_price = \"0.01\"", "1.50"),
+        ("graduated", tiers, "2.50"),
+        ("volume", tiers, "1.50"),
+        ("package", "size = \"100\"\nprice = \"1.90\"", "3.80"),
+    ] {
+        let plan = format!("[[charges]]\nid = \"c\"\nmeter = \"conversions\"\nmodel = \"{model}\"\n{fields}\n");
+        assert_eq!(bill("EUR", &plan, &month(conversions(150))).total.to_string(), expected, "{model}");
+    }
+}
+
+/// Every field of the schema stands in the example: it uses everything.
+#[test]
+fn the_example_uses_everything() {
+    let schema = serde_json::to_value(price_book::json_schema()).unwrap();
+    let of = |schema: &serde_json::Value| -> Vec<String> {
+        schema["properties"].as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
+    };
+    let mut fields = of(&schema);
+    fields.extend(schema["$defs"].as_object().unwrap().values().flat_map(of));
+    fields.retain(|field| field != "plans");
+    assert!(fields.len() > 25, "{fields:?}");
+    for field in fields {
+        assert!(EXAMPLE.contains(&field), "{field}");
+    }
+    for model in ["flat", "per_unit", "graduated", "volume", "package", "only", "except"] {
+        assert!(EXAMPLE.contains(model), "{model}");
+    }
 }
