@@ -99,7 +99,7 @@ fn shard(text: &str) -> anyhow::Result<Shard> {
 /// A draft at the newest cut, written.
 async fn draft(args: MonthArgs) -> anyhow::Result<()> {
     let store = open(&args.store.store)?;
-    let lake = Lake::read(&store, args.region).await?;
+    let lake = Lake::read(&store, args.region.clone()).await?;
     let prices = price_books::for_month(&store, args.month).await?;
     let last = read_runs(&store).await?.last().map(|stored| stored.sha256);
     let job = whole(&args, Stored::Reuse);

@@ -25,6 +25,7 @@ type Builder = ParquetRecordBatchReaderBuilder<Bytes>;
 /// The readable usage events of some id-hours, batch by batch.
 ///
 /// Ends with an error if there were not as many as the footer says.
+#[expect(missing_debug_implementations, reason = "a Parquet reader shows nothing of itself")]
 pub struct IdHourRows {
     segment: Segment,
     reader: Option<ParquetRecordBatchReader>,

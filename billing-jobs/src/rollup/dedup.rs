@@ -26,7 +26,9 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
+};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::StreamExt as _;
@@ -64,12 +66,7 @@ pub(super) struct DedupExec {
 }
 
 impl DedupExec {
-    pub(super) fn new(
-        keys: Arc<dyn ExecutionPlan>,
-        events: Arc<dyn ExecutionPlan>,
-        rows: usize,
-        parts: u64,
-    ) -> Self {
+    pub(super) fn new(keys: Arc<dyn ExecutionPlan>, events: Arc<dyn ExecutionPlan>, rows: usize, parts: u64) -> Self {
         let mut fields: Vec<Arc<Field>> = events.schema().fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new(STANDING, DataType::UInt8, false)));
         let schema = Arc::new(Schema::new(fields));
@@ -257,14 +254,14 @@ impl ExecutionPlan for DedupExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.with_new_children(children)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let [keys, events] = children.as_slice() else {
             return Err(DataFusionError::Internal("DedupExec has two children".to_owned()));
         };
         Ok(Arc::new(Self::new(Arc::clone(keys), Arc::clone(events), self.rows, self.parts)))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

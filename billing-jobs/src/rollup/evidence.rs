@@ -15,8 +15,17 @@ pub(super) const COLUMNS: [&str; 7] =
     ["offset", "request_id", "customer_id", "fingerprint", "accepted_at", "outcome", "cpu_micros"];
 const SORTED_BY: [&str; 7] = ["customer_id", "request_id", "fingerprint", STANDING, "epoch", "partition", "offset"];
 const KEPT: [&str; 11] = [
-    "customer_id", "request_id", "fingerprint", STANDING, "outcome", "pinned_by", "accepted_at", "cpu_micros", "epoch",
-    "partition", "offset",
+    "customer_id",
+    "request_id",
+    "fingerprint",
+    STANDING,
+    "outcome",
+    "pinned_by",
+    "accepted_at",
+    "cpu_micros",
+    "epoch",
+    "partition",
+    "offset",
 ];
 const ROW_BYTES: usize = 2 * 160;
 

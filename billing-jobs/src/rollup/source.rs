@@ -16,9 +16,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use segments::{Segment, rows_of_id_hours};
 
@@ -89,7 +87,8 @@ impl UnitExec {
             let batch = batch.map_err(external)?;
             let mut columns = batch.columns().to_vec();
             if columns.len() < schema.fields().len() {
-                columns.extend(place.map(|value| Arc::new(Int64Array::from_value(value, batch.num_rows())) as ArrayRef));
+                columns
+                    .extend(place.map(|value| Arc::new(Int64Array::from_value(value, batch.num_rows())) as ArrayRef));
             }
             Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
         }))

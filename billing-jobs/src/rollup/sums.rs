@@ -23,8 +23,18 @@ const LABELS: [&str; 5] = ["region", "operation", "input_format", "output_format
 const QUANTITIES: [&str; 5] = ["input_bytes", "output_bytes", "input_pixels", "output_pixels", "cpu_micros"];
 /// The columns that are read of each event to be added up.
 pub(super) const COLUMNS: [&str; 12] = [
-    "customer_id", "accepted_at", "region", "operation", "input_format", "output_format", "outcome", "input_bytes",
-    "output_bytes", "input_pixels", "output_pixels", "cpu_micros",
+    "customer_id",
+    "accepted_at",
+    "region",
+    "operation",
+    "input_format",
+    "output_format",
+    "outcome",
+    "input_bytes",
+    "output_bytes",
+    "input_pixels",
+    "output_pixels",
+    "cpu_micros",
 ];
 const HOUR_MS: i64 = 3_600_000;
 /// A group's key and sums, and the table's room for it.

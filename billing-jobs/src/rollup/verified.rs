@@ -56,7 +56,9 @@ impl Kept {
         if bytes.len() > self.limit_bytes || self.segments.iter().any(|(kept, _)| kept == path) {
             return;
         }
-        while self.reservation.size() + bytes.len() > self.limit_bytes || self.reservation.try_grow(bytes.len()).is_err() {
+        while self.reservation.size() + bytes.len() > self.limit_bytes
+            || self.reservation.try_grow(bytes.len()).is_err()
+        {
             let Some((_, oldest)) = self.segments.pop_front() else { return };
             self.reservation.shrink(oldest.len());
         }

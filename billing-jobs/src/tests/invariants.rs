@@ -262,7 +262,8 @@ async fn bill_3_a_draft_recomputes_at_its_cut() {
     let inputs = draft::read_inputs(&landing.store, month(), &draft.id()).await.unwrap();
     let lake = landing.lake().await.at(&inputs.cut).unwrap();
     let prices = price_books::by_reference(&landing.store, inputs.price_book).await.unwrap();
-    let again = draft::compute(&lake, &job(MONTH, Stored::Mistrust), &prices, None, &ProgressBar::hidden()).await.unwrap();
+    let again =
+        draft::compute(&lake, &job(MONTH, Stored::Mistrust), &prices, None, &ProgressBar::hidden()).await.unwrap();
     assert_eq!(again.inputs, inputs);
     assert_eq!(again.bills_jsonl, draft.bills_jsonl);
     assert_eq!(again.bills_parquet, draft.bills_parquet);
