@@ -39,7 +39,7 @@ pub(crate) fn rate(rating: &Rating<'_>, names: Names) -> Result<Bill, RateError>
     let groups = rating.capped_groups()?;
     let mut shares = rating.quantity_per_charge(&groups)?;
     quantities::allow_free(&mut shares, &rating.plan.allowances);
-    let priced = shares.iter().flat_map(models::price).collect();
+    let priced = models::price(&shares);
     let lines = rating.discount_and_round(priced)?;
     let minimum = rating.true_up(&lines)?;
     let adjustments = rating.adjustments()?;

@@ -23,17 +23,22 @@ pub(super) struct Priced<'a> {
     pub(super) unit_price: &'a Decimal,
 }
 
-/// One line per (charge, tier).
-pub(super) fn price<'a>(share: &'a Share<'a>) -> Vec<Priced<'a>> {
-    match share {
-        Share::Flat { charge, amount } => vec![flat(charge, amount)],
-        Share::Metered(share) => match share.model() {
-            Model::PerUnit { unit_price } => vec![share.line(ModelName::PerUnit, share.quantity, unit_price)],
-            Model::Graduated(tiers) => graduated(share, tiers),
-            Model::Volume(tiers) => volume(share, tiers),
-            Model::Package { size, price } => vec![package(share, *size, price)],
-        },
+/// One line per (charge, tier), in price-book order.
+pub(super) fn price<'a>(shares: &'a [Share<'a>]) -> Vec<Priced<'a>> {
+    // Lines are large, and most charges have one: room at once, so that few are moved.
+    let mut lines = Vec::with_capacity(shares.len().saturating_mul(2));
+    for share in shares {
+        match share {
+            Share::Flat { charge, amount } => lines.push(flat(charge, amount)),
+            Share::Metered(share) => match share.model() {
+                Model::PerUnit { unit_price } => lines.push(share.line(ModelName::PerUnit, share.quantity, unit_price)),
+                Model::Graduated(tiers) => graduated(share, tiers, &mut lines),
+                Model::Volume(tiers) => lines.extend(volume(share, tiers)),
+                Model::Package { size, price } => lines.push(package(share, *size, price)),
+            },
+        }
     }
+    lines
 }
 
 fn flat<'a>(charge: &'a Charge, amount: &'a Price) -> Priced<'a> {
@@ -52,8 +57,7 @@ fn flat<'a>(charge: &'a Charge, amount: &'a Price) -> Priced<'a> {
 }
 
 /// Each part of the quantity at its own tier's price: the tier `(10, 100]` prices the 11th to the 100th unit.
-fn graduated<'a>(share: &'a MeteredShare<'a>, tiers: &'a [Tier]) -> Vec<Priced<'a>> {
-    let mut lines = Vec::new();
+fn graduated<'a>(share: &'a MeteredShare<'a>, tiers: &'a [Tier], lines: &mut Vec<Priced<'a>>) {
     let mut rest = share.quantity;
     let mut above = Quantity::ZERO;
     for (number, tier) in (1..).zip(tiers) {
@@ -68,19 +72,20 @@ fn graduated<'a>(share: &'a MeteredShare<'a>, tiers: &'a [Tier]) -> Vec<Priced<'
         lines.push(share.tier_line(ModelName::Graduated, inside, (number, above, tier)));
         above = tier.up_to.unwrap_or(above);
     }
-    lines
 }
 
 /// The whole quantity at the price of its tier: 100 falls into `(10, 100]`, 0 into the first.
-fn volume<'a>(share: &'a MeteredShare<'a>, tiers: &'a [Tier]) -> Vec<Priced<'a>> {
+///
+/// `None` past the last tier, which a price book leaves without end; BILL-1 would miss the line.
+fn volume<'a>(share: &'a MeteredShare<'a>, tiers: &'a [Tier]) -> Option<Priced<'a>> {
     let mut above = Quantity::ZERO;
     for (number, tier) in (1..).zip(tiers) {
         if tier.up_to.is_none_or(|up_to| share.quantity <= up_to) {
-            return vec![share.tier_line(ModelName::Volume, share.quantity, (number, above, tier))];
+            return Some(share.tier_line(ModelName::Volume, share.quantity, (number, above, tier)));
         }
         above = tier.up_to.unwrap_or(above);
     }
-    Vec::new() // a price book's last tier has no end; without a line, BILL-1 says so
+    None
 }
 
 /// Every package begun; what is charged for BILL-1 is what is in them.

@@ -29,7 +29,7 @@ impl<'a> Rating<'a> {
     }
 
     pub(super) fn discount_and_round(&self, priced: Vec<Priced<'_>>) -> Result<Vec<Line>, RateError> {
-        let round = |line: Priced<'_>| {
+        let round = |line: Priced<'_>| -> Result<Line, RateError> {
             let gross = line.quantity.times(line.unit_price);
             let discount =
                 line.discount.map(|percent| LineDiscount { exact: percent.of(&gross), percent: percent.clone() });
@@ -50,7 +50,11 @@ impl<'a> Rating<'a> {
                 usage: line.usage,
             })
         };
-        priced.into_iter().map(round).collect()
+        let mut lines = Vec::with_capacity(priced.len());
+        for line in priced {
+            lines.push(round(line)?);
+        }
+        Ok(lines)
     }
 
     /// What the rounded lines lack of the minimum.
