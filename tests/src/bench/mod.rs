@@ -2,7 +2,6 @@
 #![allow(clippy::cast_precision_loss)] // figures for people to read
 
 pub mod careful;
-pub mod landing;
 mod latency;
 pub mod resize;
 pub mod worker;
