@@ -10,7 +10,7 @@ use seals::manifest::LandedFile;
 use seals::sealed::{self, Ends, SealedFooter, SealedSegment};
 
 /// Whether the file holds what the manifest says: the chained segments of `[from, to)`, and of each exactly its rows,
-/// in offset order.
+/// segment after segment; those of one in any order.
 pub fn check(bytes: Bytes, id: &PartitionId, landed: &LandedFile) -> Result<Content, String> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| format!("is no Parquet: {error}"))?;
     let footer = read_footer(&reader)?;
@@ -48,7 +48,7 @@ fn check_rows(reader: ParquetRecordBatchReaderBuilder<Bytes>, segments: &[Sealed
     let unreadable = |error: &dyn std::fmt::Display| format!("its rows can't be read: {error}");
     let columns = ProjectionMask::columns(reader.parquet_schema(), ["offset", "append_time"]);
     let batches = reader.with_projection(columns).build().map_err(|error| unreadable(&error))?;
-    let mut walk = Walk { segments, rows_here: 0, last: None };
+    let mut walk = Walk { segments, offsets: Vec::new() };
     for batch in batches {
         let batch = batch.map_err(|error| unreadable(&error))?;
         let offsets = batch.column_by_name("offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
@@ -68,41 +68,46 @@ fn check_rows(reader: ParquetRecordBatchReaderBuilder<Bytes>, segments: &[Sealed
     walk.finish()
 }
 
-/// Where the rows have come to: in the first of `segments`, `rows_here` of its rows seen.
+/// Where the rows have come to: in the first of `segments`, of which those at `offsets` were seen.
 struct Walk<'a> {
     segments: &'a [SealedSegment],
-    rows_here: u64,
-    last: Option<i64>,
+    offsets: Vec<i64>,
 }
 
 impl Walk<'_> {
     fn step(&mut self, offset: i64, append_time: i64) -> Result<(), String> {
-        if let Some(last) = self.last.replace(offset).filter(|last| *last >= offset) {
-            return Err(format!("offset {offset} comes after {last}: rows are out of order or twice"));
-        }
         while let Some((segment, rest)) = self.segments.split_first() {
             let footer = &segment.footer;
-            if offset < footer.next_offset {
-                let times = footer.min_append_time.as_millis()..=footer.max_append_time.as_millis();
-                return if offset < footer.start || !times.contains(&append_time) {
-                    Err(format!("offset {offset} is outside the offsets or times of its landed segment"))
-                } else {
-                    self.rows_here += 1;
-                    Ok(())
-                };
+            if self.offsets.len() as u64 == footer.rows {
+                self.leave(segment)?;
+                self.segments = rest;
+                continue;
             }
-            self.leave(segment)?;
-            self.segments = rest;
+            let times = footer.min_append_time.as_millis()..=footer.max_append_time.as_millis();
+            if !(footer.start..footer.next_offset).contains(&offset) || !times.contains(&append_time) {
+                return Err(format!("offset {offset} is outside the offsets or times of its landed segment"));
+            }
+            self.offsets.push(offset);
+            return Ok(());
         }
         Err(format!("offset {offset} is past the last landed segment"))
     }
 
     fn leave(&mut self, segment: &SealedSegment) -> Result<(), String> {
-        let (rows, footer) = (std::mem::take(&mut self.rows_here), &segment.footer);
-        if rows == footer.rows {
+        let (mut offsets, footer) = (std::mem::take(&mut self.offsets), &segment.footer);
+        offsets.sort_unstable();
+        if let Some(twice) = offsets.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("offset {} stands twice", twice[0]));
+        }
+        if offsets.len() as u64 == footer.rows {
             return Ok(());
         }
-        Err(format!("{rows} rows of the landed segment at offset {}, which had {}", footer.start, footer.rows))
+        Err(format!(
+            "{} rows of the landed segment at offset {}, which had {}",
+            offsets.len(),
+            footer.start,
+            footer.rows
+        ))
     }
 
     fn finish(mut self) -> Result<(), String> {

@@ -222,7 +222,7 @@ struct Computed {
 }
 
 /// Most turns over one id-hour, each over a part of its ids.
-const MAX_PARTS: u64 = 1 << 10;
+const MAX_PARTS: u64 = 64;
 
 /// More input than memory is gone through in parts, which gives the same.
 async fn compute(unit: &Arc<Unit>, context: &Arc<TaskContext>) -> anyhow::Result<Computed> {

@@ -27,7 +27,7 @@ fn events(seed: u64, count: usize) -> Vec<(i32, Vec<UsageEvent>)> {
     let mut numbers = Numbers(seed);
     let mut segments: Vec<(i32, Vec<UsageEvent>)> = Vec::new();
     for n in 0..count {
-        if n % 40 == 0 {
+        if n % 200 == 0 {
             segments.push((i32::try_from(numbers.below(3)).unwrap(), Vec::new()));
         }
         let customer = ["acme", "umbrella", "zeta"][usize::try_from(numbers.below(3)).unwrap()];
@@ -105,7 +105,7 @@ async fn dedup_1_agrees_with_a_plain_model() {
 async fn bill_3_memory_threads_and_the_order_of_segments_change_nothing() {
     let segments = events(7, 4000);
     let expected = said(&roll(&segments, &job(MONTH, Stored::Reuse)).await);
-    for (memory_bytes, threads) in [(400 << 10, 1), (1 << 20, 8), (1 << 30, 3)] {
+    for (memory_bytes, threads) in [(1 << 20, 1), (1_700 << 10, 8), (1 << 30, 3)] {
         let job = Job { resources: Resources { memory_bytes, threads }, ..job(MONTH, Stored::Reuse) };
         assert_eq!(said(&roll(&segments, &job).await), expected, "{memory_bytes} bytes, {threads} threads");
     }

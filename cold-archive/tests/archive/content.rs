@@ -68,12 +68,13 @@ fn arch_3_rows_are_those_of_their_segments() {
     for (offsets, problem) in [
         (&[0, 1, 2, 4, 5][..], ""),
         (&[0, 1, 3, 4, 5], ""), // offsets may have gaps; the count is what was landed
-        (&[0, 1, 4, 5], "2 rows of the landed segment at offset 0, which had 3"),
+        (&[2, 0, 1, 5, 4], ""), // a segment's rows stand by what they are about
+        (&[0, 1, 4, 5], "offset 4 is outside"),
         (&[0, 1, 2, 4], "1 rows of the landed segment at offset 4, which had 2"),
         (&[], "0 rows of the landed segment at offset 0"),
-        (&[0, 1, 2, 3, 4], "4 rows of the landed segment at offset 0"),
-        (&[0, 2, 1, 4, 5], "offset 1 comes after 2"),
-        (&[0, 1, 1, 4, 5], "offset 1 comes after 1"),
+        (&[0, 1, 2, 3, 4], "offset 3 is outside"),
+        (&[0, 1, 4, 2, 5], "offset 4 is outside"),
+        (&[0, 1, 1, 4, 5], "offset 1 stands twice"),
         (&[0, 1, 2, 4, 5, 6], "offset 6 is past the last landed segment"),
         (&[-1, 0, 1, 4, 5], "offset -1 is outside"),
     ] {
