@@ -56,6 +56,29 @@ pub enum PriceBookCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
+    /// Name every mistake of a price book, as file:line: reason; exit code 1 if there is one
+    #[command(after_help = "Example:\n  billing-jobs price-book check prices.toml")]
+    Check {
+        /// The price book, TOML
+        file: PathBuf,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Print the JSON Schema of a price book, for an editor that checks TOML
+    Schema,
+    /// Show who would pay more for a month by another price book, and by how much
+    #[command(after_help = "\
+Examples:
+  billing-jobs price-book diff 3 prices.toml --month 2026-10
+  billing-jobs price-book diff 3 4 --month 2026-10 --json")]
+    Diff {
+        /// The version of a published price book, or a file
+        old: String,
+        /// The version of a published price book, or a file
+        new: String,
+        #[command(flatten)]
+        month: MonthArgs,
+    },
     /// List the published price books
     List {
         #[command(flatten)]
@@ -95,7 +118,7 @@ pub struct MonthArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ResourceArgs {
     /// Hold at most so much of the usage in memory; more input is gone through in parts, with the same result
-    #[arg(long, env = "PIXTOLL_MEMORY", value_name = "MIB", default_value = "1024", value_parser = clap::value_parser!(u32).range(16..))]
+    #[arg(long, env = "PIXTOLL_MEMORY_MIB", value_name = "MIB", default_value = "1024", value_parser = clap::value_parser!(u32).range(16..))]
     pub memory_mib: u32,
     /// Roll up so many id-hours at once; as many as there are cores when absent
     #[arg(long, env = "PIXTOLL_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

@@ -146,8 +146,20 @@ fn rate_all(
         let nothing = || MonthUsage::new((*customer_id).clone(), month);
         let used = usage.get(*customer_id).cloned().unwrap_or_else(nothing);
         match rating::rate(&used, &prices.book, &account.plan, &account.currency) {
-            Ok(bill) => bills.push(bill),
-            Err(error @ (RateError::UnknownPlan { .. } | RateError::OtherCurrency { .. })) => {
+            Ok(bill) if bill.unassigned().next().is_none() => bills.push(bill),
+            Ok(bill) => {
+                let meters: Vec<String> =
+                    bill.unassigned().map(|(meter, n)| format!("{} {meter}", meter.display(n))).collect();
+                let why = format!(
+                    "{customer_id} has used what plan {} has no price for: {}",
+                    account.plan,
+                    meters.join(", ")
+                );
+                unbilled.push(not_billed(&used, why)?);
+            }
+            Err(
+                error @ (RateError::UnknownPlan { .. } | RateError::OtherCurrency { .. } | RateError::BadLedger { .. }),
+            ) => {
                 unbilled.push(not_billed(&used, error.to_string())?);
             }
             Err(error) => return Err(error.into()),

@@ -8,6 +8,7 @@ use service::output::{self, line};
 use service::{BadUsage, Failed, Shutdown, clock};
 use store::Store;
 
+use crate::accounts::Accounts;
 use crate::closing::closing;
 use crate::config::{Command, DraftArgs, FinalizeArgs, MonthArgs, PriceBookCommand, RollupArgs, ShowArgs};
 use crate::draft::{self, Draft};
@@ -15,7 +16,7 @@ use crate::finalize::{self, Decision, Finalized};
 use crate::lake::Lake;
 use crate::reconcile::{Check, reconcile};
 use crate::rollup::{Job, Shard, Stored};
-use crate::{price_books, print, rollup};
+use crate::{price_books, print, rollup, usage};
 
 /// Runs one subcommand; an interrupt ends it between two writes, each of which is whole or absent.
 pub async fn run(command: Command, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -31,6 +32,12 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::PriceBook(PriceBookCommand::List { store, output }) => {
             list(&open_to_read(&store.store)?, output.json).await
         }
+        Command::PriceBook(PriceBookCommand::Check { file, output }) => check(&file, output.json),
+        Command::PriceBook(PriceBookCommand::Schema) => {
+            line(serde_json::to_string_pretty(&rating::price_book::json_schema())?);
+            Ok(())
+        }
+        Command::PriceBook(PriceBookCommand::Diff { old, new, month }) => diff(&old, &new, month).await,
         Command::Rollup(args) => roll_up(args).await,
         Command::Draft(args) => draft(args).await,
         Command::Show(args) => show(args).await,
@@ -56,6 +63,43 @@ async fn publish(store: &Store, file: &std::path::Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn check(file: &std::path::Path, as_json: bool) -> anyhow::Result<()> {
+    let findings = price_books::check(file, &price_books::read(file)?);
+    match (as_json, findings.as_slice()) {
+        (true, _) => output::json(&json!({ "findings": findings }))?,
+        (false, []) => line(format!("{}: no mistake found", file.display())),
+        (false, findings) => findings.iter().for_each(|finding| line(finding.to_string())),
+    }
+    if findings.is_empty() { Ok(()) } else { Err(Failed.into()) }
+}
+
+/// What a month's usage would have cost by two books, neither of which needs to be effective in it.
+async fn diff(old: &str, new: &str, args: MonthArgs) -> anyhow::Result<()> {
+    let store = open(&args.store.store)?;
+    let (old, new) = (price_books::find(&store, old).await?, price_books::find(&store, new).await?);
+    let lake = Lake::read_for(&store, args.region.clone(), args.month).await?;
+    let rollups = rollup::roll_up(&lake, &whole(&args, Stored::Reuse), &print::progress()).await?;
+    let (usage, accounts) = (usage::month_usage(&rollups, args.month)?, Accounts::read(&lake).await?);
+    let states = accounts.for_month(args.month);
+    let months = usage.values().filter_map(|used| {
+        let account = states.get(&used.customer_id)?;
+        Some((used, &account.plan, &account.currency))
+    });
+    let (differences, incomparable): (Vec<_>, Vec<_>) =
+        rating::diff(&old, &new, months).into_iter().partition(Result::is_ok);
+    let differences: Vec<_> = differences.into_iter().flatten().filter(|found| !found.charges.is_empty()).collect();
+    let incomparable: Vec<String> =
+        incomparable.iter().filter_map(|found| Some(found.as_ref().err()?.why.to_string())).collect();
+    if args.output.json {
+        return Ok(output::json(&json!({
+            "month": args.month, "differences": differences, "not_comparable": incomparable,
+        }))?);
+    }
+    print::differences(&differences);
+    incomparable.iter().for_each(|why| line(format!("not comparable: {why}")));
+    Ok(())
+}
+
 async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
     for published in price_books::list(store).await? {
         let (version, from) = (published.book.version, published.book.effective_from);
@@ -73,7 +117,7 @@ async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
 async fn roll_up(args: RollupArgs) -> anyhow::Result<()> {
     let shard = shard(&args.shard)?;
     let args = args.month;
-    let lake = Lake::read(&open(&args.store.store)?, args.region).await?;
+    let lake = Lake::read_for(&open(&args.store.store)?, args.region, args.month).await?;
     let job = Job { month: args.month, stored: Stored::Reuse, shard, resources: args.resources.resources() };
     let rollups = rollup::roll_up(&lake, &job, &print::progress()).await?;
     let reused = rollups.iter().filter(|rollup| rollup.reused).count();

@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail};
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
-use contract::Region;
 use contract::layout::Topic;
+use contract::time::{DEFAULT_MAX_REQUEST_AGE_MS, MAX_CLOCK_AHEAD_MS};
+use contract::{Month, Region};
 use seals::PartitionId;
 use seals::run::CutPart;
-use segments::{Chain, ChainError, Segment, read_chains, read_rows};
+use segments::{Chain, ChainError, Segment, read_chains, read_chains_since, read_rows};
 use std::sync::Arc;
 use store::Store;
 
 use crate::query::Table;
+use crate::reconcile::BROKER_SKEW_MS;
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// The landed chains of the four topics; every link was checked when they were read (LAND-1).
 #[derive(Debug, Clone)]
@@ -29,6 +33,24 @@ impl Lake {
         let mut chains = BTreeMap::new();
         for topic in Topic::LANDED {
             for chain in read_chains(store, topic).await? {
+                chains.insert(PartitionId { topic, epoch: chain.epoch, partition: chain.partition }, chain);
+            }
+        }
+        Ok(Self { region, store: store.clone(), chains })
+    }
+
+    /// The part of it that events billed in `month` can stand in, found without reading what is older. Not for a cut: its
+    /// chains begin somewhere.
+    pub(crate) async fn read_for(store: &Store, region: Region, month: Month) -> Result<Self, ChainError> {
+        // An id is minted up to so long before its request is accepted, its events appended no earlier than that.
+        let since = month.start().plus_millis(-DEFAULT_MAX_REQUEST_AGE_MS - HOUR_MS - MAX_CLOCK_AHEAD_MS);
+        let mut chains = BTreeMap::new();
+        for topic in Topic::LANDED {
+            let found = match topic {
+                Topic::Usage => read_chains_since(store, topic, since, BROKER_SKEW_MS).await?,
+                _ => read_chains(store, topic).await?,
+            };
+            for chain in found {
                 chains.insert(PartitionId { topic, epoch: chain.epoch, partition: chain.partition }, chain);
             }
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use contract::layout::{self, PRICE_BOOKS};
 use contract::{Digest, Month};
-use rating::PriceBook;
+use rating::{Finding, PriceBook};
 use seals::run::PriceBookRef;
 use service::BadUsage;
 use store::{Put, Store};
@@ -15,11 +15,34 @@ pub(crate) struct Published {
     pub(crate) reference: PriceBookRef,
 }
 
+/// The text of a file that somebody named.
+pub(crate) fn read(file: &Path) -> Result<String, BadUsage> {
+    std::fs::read_to_string(file).map_err(|error| BadUsage(format!("{}: {error}", file.display())))
+}
+
+pub(crate) fn check(file: &Path, text: &str) -> Vec<Finding> {
+    rating::price_book::check(&file.display().to_string(), text)
+}
+
+/// A published version by its number, or a book that stands in a file.
+pub(crate) async fn find(store: &Store, book: &str) -> anyhow::Result<PriceBook> {
+    if let Ok(version) = book.parse::<u32>() {
+        let found = list(store).await?.into_iter().find(|published| published.book.version == version);
+        return Ok(found.ok_or_else(|| BadUsage(format!("price book {version} is not published")))?.book);
+    }
+    let (file, text) = (Path::new(book), read(Path::new(book))?);
+    match check(file, &text).as_slice() {
+        [] => Ok(parse(&text)?.book),
+        findings => Err(BadUsage(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")).into()),
+    }
+}
+
 /// Checks a file and publishes it under its own version. Answers whether it was new.
 pub(crate) async fn publish(store: &Store, file: &Path) -> anyhow::Result<(Published, bool)> {
     let name = file.display();
-    let text = std::fs::read_to_string(file).map_err(|e| BadUsage(format!("{name}: {e}")))?;
-    let published = parse(&text).map_err(|e| BadUsage(format!("{name}:{e}")))?;
+    let text = read(file)?;
+    let findings: Vec<String> = check(file, &text).iter().map(ToString::to_string).collect();
+    let published = parse(&text).map_err(|_| BadUsage(findings.join("\n")))?;
     let version = published.book.version;
     let newest = list(store).await?.last().map_or(0, |newest| newest.book.version);
     match store.create(&layout::price_book(version), text.into()).await? {

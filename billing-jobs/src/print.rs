@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rating::Bill;
+use rating::{Bill, Difference};
 use service::output::line;
 
 use crate::closing::Closing;
@@ -64,7 +64,10 @@ pub(crate) fn bill(bill: &Bill) {
             None => format!("above {}", tier.above),
         });
         table.add_row([
-            item.charge.to_string(),
+            match &item.discount {
+                Some(discount) => format!("{}, {} % off", item.charge, discount.percent),
+                None => item.charge.to_string(),
+            },
             tier,
             item.quantity.to_string(),
             unit,
@@ -72,6 +75,9 @@ pub(crate) fn bill(bill: &Bill) {
             item.exact.to_string(),
             item.amount.to_string(),
         ]);
+    }
+    for (what, amount) in beside_lines(bill) {
+        table.add_row([&*what, "", "", "", "", "", &amount]);
     }
     table.add_row(["total", "", "", "", "", "", &bill.total.to_string()]);
     line(table.to_string());
@@ -85,6 +91,35 @@ pub(crate) fn bill(bill: &Bill) {
             meter.display(figures.unassigned)
         ));
     }
+}
+
+/// What a bill adds to its lines, in the order of the operations.
+fn beside_lines(bill: &Bill) -> Vec<(String, String)> {
+    let minimum =
+        bill.minimum.iter().map(|m| (format!("up to the minimum of {}", m.commitment), m.true_up.to_string()));
+    let adjustments = bill.adjustments.iter().map(|a| (format!("{}: {}", a.key, a.reason), a.amount.to_string()));
+    let corrections = bill.corrections.iter().map(|c| (format!("correction of {}", c.month), c.total.to_string()));
+    let credits = bill.credits.iter().map(|c| (format!("credit {}", c.key), format!("-{}", c.used)));
+    let taxes = bill.taxes.iter().map(|t| (format!("{} {} % of {}", t.name, t.percent, t.base), t.amount.to_string()));
+    minimum.chain(adjustments).chain(corrections).chain(credits).chain(taxes).collect()
+}
+
+/// One row per customer who would pay another sum.
+pub(crate) fn differences(differences: &[Difference]) {
+    let mut table = table(&["customer", "plan", "old", "new", "more", "currency", "charges"], &[2, 3, 4]);
+    for found in differences {
+        let charges: Vec<&str> = found.charges.keys().map(String::as_str).collect();
+        table.add_row([
+            found.customer_id.to_string(),
+            found.plan.to_string(),
+            found.old.to_string(),
+            found.new.to_string(),
+            found.more.to_string(),
+            found.currency.to_string(),
+            charges.join(", "),
+        ]);
+    }
+    line(table.to_string());
 }
 
 /// One row per invariant.

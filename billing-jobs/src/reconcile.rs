@@ -16,7 +16,7 @@ use crate::query::{ask, count, rows, session};
 use crate::rollup;
 
 /// How far brokers' clocks may differ, or one may step back.
-const BROKER_SKEW_MS: i64 = CLOSING_MARGIN_MS;
+pub(crate) const BROKER_SKEW_MS: i64 = CLOSING_MARGIN_MS;
 /// How many ids of what breaks an invariant are listed.
 const LISTED: usize = 20;
 

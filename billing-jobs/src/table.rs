@@ -11,7 +11,7 @@ use rating::{Bill, Line};
 
 type Column = (&'static str, fn(&Bill, &Line) -> Option<String>);
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 15] = [
     ("customer_id", |bill, _| Some(bill.customer_id.to_string())),
     ("month", |bill, _| Some(bill.month.to_string())),
     ("plan", |bill, _| Some(bill.plan.to_string())),
@@ -23,6 +23,8 @@ const COLUMNS: [Column; 13] = [
     ("quantity", |_, line| Some(line.quantity.to_string())),
     ("unit", |_, line| serde_json::to_value(line.unit).ok()?.as_str().map(str::to_owned)),
     ("unit_price", |_, line| Some(line.unit_price.to_string())),
+    ("discount_percent", |_, line| line.discount.as_ref().map(|discount| discount.percent.to_string())),
+    ("tax", |_, line| line.tax.as_ref().map(ToString::to_string)),
     ("exact", |_, line| Some(line.exact.to_string())),
     ("amount", |_, line| Some(line.amount.to_string())),
 ];

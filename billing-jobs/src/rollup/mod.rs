@@ -231,7 +231,7 @@ async fn compute(unit: &Arc<Unit>, context: &Arc<TaskContext>) -> anyhow::Result
         match compute_in_parts(unit, context, parts).await {
             Err(error) if parts < MAX_PARTS && is_out_of_memory(&error) => {
                 parts *= 4;
-                tracing::debug!(id_hour = %unit.id_hour, parts, "more than fits into --memory; going through it in parts");
+                tracing::debug!(id_hour = %unit.id_hour, parts, "more than fits into --memory-mib; going through it in parts");
             }
             computed => return computed,
         }

@@ -147,7 +147,7 @@ impl Sums {
             }
         }
         let needed = self.groups.capacity() * GROUP_BYTES;
-        self.memory.try_resize(needed).context("more groups of an id-hour than memory; pass a larger --memory")
+        self.memory.try_resize(needed).context("more groups of an id-hour than memory; pass a larger --memory-mib")
     }
 
     /// How many of those that were added are done.

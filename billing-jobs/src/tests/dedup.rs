@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use contract::layout::Topic;
 use contract::usage::Reason;
 use contract::{Month, UsageEvent};
 use indicatif::ProgressBar;
 
 use super::landing::{Landing, done, id, job, rejected, request};
+use crate::lake::Lake;
 use crate::rollup::{self, Figures, Job, Resources, Rollup, Stored};
 use crate::usage::month_usage;
 
@@ -143,4 +145,28 @@ async fn shards_are_a_partition_of_the_id_hours() {
     for bad in ["3/3", "0/0", "1", "/2", "a/b", "-1/2"] {
         assert!(bad.parse::<crate::rollup::Shard>().is_err(), "{bad}");
     }
+}
+
+/// What is too old for the month is not read, and nothing that may be billed in it is missing.
+#[tokio::test]
+async fn the_newer_part_of_a_lake_gives_the_same_rollups() {
+    let mut landing = Landing::new();
+    let times = [
+        ("2026-08-10T12:00:00Z", "2026-08-10T12:01:00Z"),
+        ("2026-09-29T22:59:00Z", "2026-09-29T23:00:00Z"),
+        ("2026-09-29T23:30:00Z", "2026-09-30T23:20:00Z"), // of an id-hour that may yet be billed in October
+        ("2026-09-30T00:10:00Z", "2026-10-01T00:05:00Z"),
+        ("2026-10-10T12:00:00Z", "2026-10-10T12:01:00Z"),
+    ];
+    for (n, (minted, accepted)) in (0..).zip(times) {
+        let asked = request("acme", id(minted, n), 320);
+        landing.events(0, &[done(&asked, i64::from(n), accepted, 3)]).await;
+    }
+    let job = job(MONTH, Stored::Reuse);
+    let newer = Lake::read_for(&landing.store, "local".parse().unwrap(), job.month).await.unwrap();
+    assert_eq!(newer.segments(Topic::Usage).count(), 3);
+    let bar = ProgressBar::hidden();
+    let of_newer = said(&rollup::roll_up(&newer, &job, &bar).await.unwrap());
+    let of_all = said(&rollup::roll_up(&landing.lake().await, &job, &bar).await.unwrap());
+    assert_eq!((of_newer.len(), &of_newer), (3, &of_all));
 }

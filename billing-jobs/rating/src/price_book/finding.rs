@@ -25,7 +25,7 @@ impl PriceBookError {
 }
 
 /// A mistake as a person's editor wants it: `file:line: reason`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
     pub file: String,
     /// From 1.
