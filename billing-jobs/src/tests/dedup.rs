@@ -153,8 +153,8 @@ async fn the_newer_part_of_a_lake_gives_the_same_rollups() {
     let mut landing = Landing::new();
     let times = [
         ("2026-08-10T12:00:00Z", "2026-08-10T12:01:00Z"),
-        ("2026-09-29T22:59:00Z", "2026-09-29T23:00:00Z"),
-        ("2026-09-29T23:30:00Z", "2026-09-30T23:20:00Z"), // of an id-hour that may yet be billed in October
+        ("2026-09-29T22:29:00Z", "2026-09-29T22:30:00Z"),
+        ("2026-09-29T23:30:00Z", "2026-09-30T23:20:00Z"), // near enough to be read, too early to be billed in October
         ("2026-09-30T00:10:00Z", "2026-10-01T00:05:00Z"),
         ("2026-10-10T12:00:00Z", "2026-10-10T12:01:00Z"),
     ];
@@ -168,5 +168,5 @@ async fn the_newer_part_of_a_lake_gives_the_same_rollups() {
     let bar = ProgressBar::hidden();
     let of_newer = said(&rollup::roll_up(&newer, &job, &bar).await.unwrap());
     let of_all = said(&rollup::roll_up(&landing.lake().await, &job, &bar).await.unwrap());
-    assert_eq!((of_newer.len(), &of_newer), (3, &of_all));
+    assert_eq!((of_newer.len(), &of_newer), (2, &of_all));
 }
