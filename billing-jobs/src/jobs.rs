@@ -96,7 +96,9 @@ async fn diff(old: &str, new: &str, args: MonthArgs) -> anyhow::Result<()> {
         }))?);
     }
     print::differences(&differences);
-    incomparable.iter().for_each(|why| line(format!("not comparable: {why}")));
+    for why in incomparable {
+        line(format!("not comparable: {why}"));
+    }
     Ok(())
 }
 

@@ -96,8 +96,8 @@ impl Walk<'_> {
     fn leave(&mut self, segment: &SealedSegment) -> Result<(), String> {
         let (mut offsets, footer) = (std::mem::take(&mut self.offsets), &segment.footer);
         offsets.sort_unstable();
-        if let Some(twice) = offsets.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("offset {} stands twice", twice[0]));
+        if let Some((twice, _)) = offsets.iter().zip(offsets.iter().skip(1)).find(|(offset, next)| offset == next) {
+            return Err(format!("offset {twice} stands twice"));
         }
         if offsets.len() as u64 == footer.rows {
             return Ok(());

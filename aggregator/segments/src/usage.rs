@@ -60,7 +60,7 @@ impl Texts {
 /// Words of which there are few. A missing one is the number `NONE`.
 #[derive(Debug, Default)]
 struct Words {
-    words: Vec<String>,
+    texts: Vec<String>,
     numbers: BTreeMap<String, u32>,
     rows: Vec<u32>,
     last: u32,
@@ -75,11 +75,11 @@ impl Words {
     }
 
     fn number(&mut self, word: &str) -> u32 {
-        if self.words.get(self.last as usize).is_none_or(|last| last != word) {
+        if self.texts.get(self.last as usize).is_none_or(|last| last != word) {
             self.last = self.numbers.get(word).copied().unwrap_or_else(|| {
                 // As many as rows, which are counted by an u32.
-                let number = u32::try_from(self.words.len()).unwrap_or(NONE);
-                self.words.push(word.to_owned());
+                let number = u32::try_from(self.texts.len()).unwrap_or(NONE);
+                self.texts.push(word.to_owned());
                 self.numbers.insert(word.to_owned(), number);
                 number
             });
@@ -88,7 +88,7 @@ impl Words {
     }
 
     fn get(&self, row: usize) -> Option<&str> {
-        self.words.get(self.rows[row] as usize).map(String::as_str)
+        self.texts.get(self.rows[row] as usize).map(String::as_str)
     }
 }
 

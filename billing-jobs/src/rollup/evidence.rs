@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, UInt8Type};
 use datafusion::execution::memory_pool::MemoryReservation;
 use std::sync::Arc;
 
-use super::dedup::{ALONE, DUPLICATE, STANDING, WINNER, column};
+use super::dedup::{ALONE, STANDING, WINNER, column};
 
 /// The columns that tell one event from another, and which counts.
 pub(super) const COLUMNS: [&str; 7] =
@@ -87,9 +87,4 @@ pub(super) fn conflicts(rows: &RecordBatch) -> Result<u64> {
         .map(|row| (customers.value(row), ids.value(row)))
         .collect();
     Ok(winners.chunk_by(|a, b| a == b).filter(|request| request.len() > 1).count() as u64)
-}
-
-/// How many were counted out.
-pub(super) fn duplicates(standings: &UInt8Array) -> u64 {
-    standings.values().iter().filter(|standing| **standing == DUPLICATE).count() as u64
 }

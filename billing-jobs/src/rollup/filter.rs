@@ -42,9 +42,10 @@ impl Filter {
 
 /// Of a request id. Ids may be chosen by who sends them: that two hash alike may cost time, never correctness.
 pub(super) fn hash(id: [u8; 16]) -> u64 {
-    let whole = u128::from_le_bytes(id);
-    let folded = (whole as u64 ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul((whole >> 64) as u64 | 1);
-    let mixed = (folded ^ folded >> 32 ^ (whole >> 64) as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let half = |from: usize| (from..from + 8).fold(0, |half, n| half << 8 | u64::from(id[n]));
+    let (time, random) = (half(0), half(8));
+    let folded = (time ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(random | 1);
+    let mixed = (folded ^ folded >> 32 ^ random).wrapping_mul(0xd6e8_feb8_6659_fd93);
     mixed ^ mixed >> 32
 }
 

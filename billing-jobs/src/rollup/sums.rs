@@ -61,7 +61,7 @@ pub(super) struct Sums {
 /// Words by number. A missing one has a number, too.
 #[derive(Default)]
 struct Words {
-    words: Vec<Option<String>>,
+    texts: Vec<Option<String>>,
     numbers: HashMap<Option<String>, u32>,
     /// The dictionary that was met last, and the number of each of its words, found when first needed.
     last: Option<(ArrayRef, Vec<Option<u32>>)>,
@@ -73,8 +73,8 @@ impl Words {
         if let Some(number) = self.numbers.get(&word) {
             return Ok(*number);
         }
-        let number = u32::try_from(self.words.len()).context("too many different words")?;
-        self.words.push(word.clone());
+        let number = u32::try_from(self.texts.len()).context("too many different words")?;
+        self.texts.push(word.clone());
         self.numbers.insert(word, number);
         Ok(number)
     }
@@ -152,7 +152,7 @@ impl Sums {
 
     /// How many of those that were added are done.
     pub(super) fn done(&self) -> Result<u64> {
-        let is_done = |number: u32| self.labels[4].words[number as usize].as_deref() == Some("done");
+        let is_done = |number: u32| self.labels[4].texts[number as usize].as_deref() == Some("done");
         let done: BTreeSet<u32> =
             self.combinations.iter().filter(|(labels, _)| is_done(labels[4])).map(|(_, number)| *number).collect();
         let conversions = self.groups.iter().filter(|(key, _)| done.contains(&key.1)).map(|(_, sum)| sum.conversions);
@@ -166,8 +166,8 @@ impl Sums {
             combinations[*number as usize] = *combination;
         }
         let mut groups: Vec<(&Key, &Sum)> = self.groups.iter().collect();
-        let customer = |key: &Key| self.customers.words[key.0 as usize].as_deref();
-        let label = |key: &Key, n: usize| self.labels[n].words[combinations[key.1 as usize][n] as usize].as_deref();
+        let customer = |key: &Key| self.customers.texts[key.0 as usize].as_deref();
+        let label = |key: &Key, n: usize| self.labels[n].texts[combinations[key.1 as usize][n] as usize].as_deref();
         groups.sort_unstable_by(|(a, _), (b, _)| {
             let hours = (customer(a), a.2).cmp(&(customer(b), b.2));
             (0..5).fold(hours, |order, n| order.then_with(|| missing_last(label(a, n), label(b, n))))

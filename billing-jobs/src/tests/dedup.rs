@@ -89,7 +89,9 @@ async fn dedup_1_agrees_with_a_plain_model() {
             (done().count() as u64, (winners.len() - done().count()) as u64)
         );
         let mut bodies: BTreeMap<_, u64> = BTreeMap::new();
-        winners.keys().for_each(|c| *bodies.entry((c.customer_id.clone(), c.request_id)).or_default() += 1);
+        for conversion in winners.keys() {
+            *bodies.entry((conversion.customer_id.clone(), conversion.request_id)).or_default() += 1;
+        }
         assert_eq!(figures.conflicts, bodies.values().filter(|bodies| **bodies > 1).count() as u64);
         let usage = month_usage(&rollups, MONTH.parse::<Month>().unwrap()).unwrap();
         for customer in ["acme", "umbrella", "zeta"] {
