@@ -23,10 +23,11 @@ demo: ## Resize, meter, bill and archive photographs on this machine: make demo 
 	cargo build --locked --workspace --bins
 	$(BUILT)/debug/demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
-test: setup ## Run every test, against an Apache Kafka and an S3 server started for them
+test: setup ## Run every test, against an Apache Kafka and an S3 server started for them, and the demo
 	target/servers/venv/bin/python -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	cargo build --locked --workspace --all-targets
 	$(BUILT)/debug/with-servers -- cargo test --locked --workspace
+	$(BUILT)/debug/demo --data target/demo
 
 lint: ## Check format, clippy, licenses and sources of dependencies
 	tests/servers/setup.sh build

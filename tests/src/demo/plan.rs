@@ -215,7 +215,7 @@ impl Plan {
         publisher.upload(customer_id, &torn).await?;
         let time = within(self.month, 450);
         let asked = publisher.request(customer_id, &torn, &Resize { width: Some(50), ..Resize::default() }, time);
-        Ok(Planned::request(&asked, &torn)?.rejected(Reason::CorruptImage).at(time))
+        Ok(Planned::request(&asked, &torn)?.rejected(Reason::TruncatedImage).at(time))
     }
 }
 
