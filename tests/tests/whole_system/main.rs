@@ -17,6 +17,7 @@ mod outage;
 mod presets;
 mod prices;
 mod raw_kafka;
+mod rollups;
 mod storm;
 mod two_months;
 mod walls;
