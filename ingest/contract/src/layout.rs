@@ -174,7 +174,7 @@ mod tests {
         };
         assert_eq!(
             result(&conversion),
-            "results/acme/2025-10-31T21/019a3b5c-7e00-7abc-8def-0123456789ab.00112233445566778899aabbccddeeff"
+            "results/acme/2025-10-31T17/019a3b5c-7e00-7abc-8def-0123456789ab.00112233445566778899aabbccddeeff"
         );
         assert_eq!(run(3), "bills/runs/00000003.json");
     }
