@@ -19,15 +19,15 @@ async fn two_writers_of_one_partition_keep_its_chain_whole() -> Result<()> {
     let system = System::in_files(Topics::kafka(1, Clock::Broker).await?, "two-writers")?;
     let mut publisher = system.publisher()?;
     let _worker = system.worker()?.spawn_ready().await?;
-    // Different lingers, so that their segments end at different records.
+    // Different lingers, and pauses of which one lies between them: so that their segments end at different records.
     let mut writers = Vec::new();
     for linger in ["150ms", "230ms"] {
         writers.push(system.aggregator_lingering(linger)?.args(["--own", OWN]).spawn_ready().await?);
     }
-    for _ in 0..BATCHES {
+    for pause_ms in [120, 190, 260].into_iter().cycle().take(BATCHES) {
         let work = mixture::tiny_requests(&mut publisher, 4).await?;
         publisher.publish(work).await?;
-        tokio::time::sleep(Duration::from_millis(120)).await;
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
     let logs = |writers: &[Process]| writers.iter().map(Process::log_tail).collect::<String>();
     let landed = system.answered(&publisher.ledger, PATIENCE).await.with_context(|| logs(&writers))?;
