@@ -106,6 +106,9 @@ fn beside_lines(bill: &Bill) -> Vec<(String, String)> {
 
 /// One row per customer who would pay another sum.
 pub(crate) fn differences(differences: &[Difference]) {
+    if differences.is_empty() {
+        return line("nobody would pay another sum");
+    }
     let mut table = table(&["customer", "plan", "old", "new", "more", "currency", "charges"], &[2, 3, 4]);
     for found in differences {
         let charges: Vec<&str> = found.charges.keys().map(String::as_str).collect();
