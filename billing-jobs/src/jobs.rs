@@ -85,11 +85,14 @@ async fn diff(old: &str, new: &str, args: MonthArgs) -> anyhow::Result<()> {
         let account = states.get(&used.customer_id)?;
         Some((used, &account.plan, &account.currency))
     });
-    let (differences, incomparable): (Vec<_>, Vec<_>) =
-        rating::diff(&old, &new, months).into_iter().partition(Result::is_ok);
-    let differences: Vec<_> = differences.into_iter().flatten().filter(|found| !found.charges.is_empty()).collect();
-    let incomparable: Vec<String> =
-        incomparable.iter().filter_map(|found| Some(found.as_ref().err()?.why.to_string())).collect();
+    let (mut differences, mut incomparable) = (Vec::new(), Vec::new());
+    for compared in rating::diff(&old, &new, months) {
+        match compared {
+            Ok(difference) if difference.charges.is_empty() => {}
+            Ok(difference) => differences.push(difference),
+            Err(customer) => incomparable.push(customer.why.to_string()),
+        }
+    }
     if args.output.json {
         return Ok(output::json(&json!({
             "month": args.month, "differences": differences, "not_comparable": incomparable,

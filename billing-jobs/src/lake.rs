@@ -30,13 +30,11 @@ pub(crate) struct Lake {
 impl Lake {
     /// Everything that is landed now.
     pub(crate) async fn read(store: &Store, region: Region) -> Result<Self, ChainError> {
-        let mut chains = BTreeMap::new();
+        let mut chains = Vec::new();
         for topic in Topic::LANDED {
-            for chain in read_chains(store, topic).await? {
-                chains.insert(PartitionId { topic, epoch: chain.epoch, partition: chain.partition }, chain);
-            }
+            chains.extend(read_chains(store, topic).await?);
         }
-        Ok(Self { region, store: store.clone(), chains })
+        Ok(Self::of(store, region, chains))
     }
 
     /// The part of it that events billed in `month` can stand in, found without reading what is older. Not for a cut: its
@@ -44,17 +42,20 @@ impl Lake {
     pub(crate) async fn read_for(store: &Store, region: Region, month: Month) -> Result<Self, ChainError> {
         // An id is minted up to so long before its request is accepted, its events appended no earlier than that.
         let since = month.start().plus_millis(-DEFAULT_MAX_REQUEST_AGE_MS - HOUR_MS - MAX_CLOCK_AHEAD_MS);
-        let mut chains = BTreeMap::new();
+        let mut chains = Vec::new();
         for topic in Topic::LANDED {
-            let found = match topic {
+            chains.extend(match topic {
                 Topic::Usage => read_chains_since(store, topic, since, BROKER_SKEW_MS).await?,
                 _ => read_chains(store, topic).await?,
-            };
-            for chain in found {
-                chains.insert(PartitionId { topic, epoch: chain.epoch, partition: chain.partition }, chain);
-            }
+            });
         }
-        Ok(Self { region, store: store.clone(), chains })
+        Ok(Self::of(store, region, chains))
+    }
+
+    fn of(store: &Store, region: Region, chains: Vec<Chain>) -> Self {
+        let id = |chain: &Chain| PartitionId { topic: chain.topic, epoch: chain.epoch, partition: chain.partition };
+        let chains = chains.into_iter().map(|chain| (id(&chain), chain)).collect();
+        Self { region, store: store.clone(), chains }
     }
 
     /// What an earlier cut saw, segment for segment.

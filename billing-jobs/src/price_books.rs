@@ -30,19 +30,21 @@ pub(crate) async fn find(store: &Store, book: &str) -> anyhow::Result<PriceBook>
         let found = list(store).await?.into_iter().find(|published| published.book.version == version);
         return Ok(found.ok_or_else(|| BadUsage(format!("price book {version} is not published")))?.book);
     }
-    let (file, text) = (Path::new(book), read(Path::new(book))?);
-    match check(file, &text).as_slice() {
-        [] => Ok(parse(&text)?.book),
-        findings => Err(BadUsage(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")).into()),
-    }
+    let file = Path::new(book);
+    Ok(parse_file(file, &read(file)?)?.book)
+}
+
+/// A good book, or all its mistakes.
+fn parse_file(file: &Path, text: &str) -> Result<Published, BadUsage> {
+    let mistakes = || check(file, text).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    parse(text).map_err(|_| BadUsage(mistakes()))
 }
 
 /// Checks a file and publishes it under its own version. Answers whether it was new.
 pub(crate) async fn publish(store: &Store, file: &Path) -> anyhow::Result<(Published, bool)> {
     let name = file.display();
     let text = read(file)?;
-    let findings: Vec<String> = check(file, &text).iter().map(ToString::to_string).collect();
-    let published = parse(&text).map_err(|_| BadUsage(findings.join("\n")))?;
+    let published = parse_file(file, &text)?;
     let version = published.book.version;
     let newest = list(store).await?.last().map_or(0, |newest| newest.book.version);
     match store.create(&layout::price_book(version), text.into()).await? {
