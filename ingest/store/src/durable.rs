@@ -1,11 +1,11 @@
 //! Create-only puts into a folder that survive a crash of the process and of the machine.
 //!
 //! ```text
-//! write_temp     .tmp/PID#N: create, write, fsync      a crash leaves a temporary file that nobody sees
-//! make_folders   each new one: mkdir, fsync its parent a crash leaves empty folders
-//! link           hard link .tmp/PID#N → the name       the commit: a link can't replace, and is whole or absent
-//! unlink         .tmp/PID#N
-//! sync           fsync the folder of the name          only now is the answer given
+//! write_temp     a file without a name, see [`temp`]: create, write, fsync
+//! make_folders   each new one: mkdir, fsync its parent    a crash leaves empty folders
+//! link           hard link to the name                    the commit: a link can't replace, and is whole or absent
+//! drop           the temporary name, if there was one
+//! sync           fsync the folder of the name             only now is the answer given
 //! ```
 //!
 //! Where the name was there already, its file and folder are fsynced all the same: whoever wrote it may have died
@@ -14,49 +14,32 @@
 //!
 //! A failed fsync poisons this store for good, see [`StoreError::FsyncFailed`]. Symbolic links below the root are
 //! refused here (reads follow them: who can place a link can place the bytes).
-//!
-//! Temporary files are all in one hidden folder, named as object_store's own are (`…#123`), which its listings leave
-//! out. Those of killed processes are removed when a store is opened, once they are a day old.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read as _, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use service::kill_point;
 
 use crate::StoreError;
 use crate::location::bad_url;
+use crate::temp::{self, Temps};
 
-const TEMP_FOLDER: &str = ".tmp";
-const TEMP_EXPIRES: Duration = Duration::from_hours(24);
 /// Folders remembered as durable; when full, all are forgotten, and fsynced again as they are used.
 const MAX_KNOWN_FOLDERS: usize = 10_000;
 
 pub(crate) struct Durable {
     root: PathBuf,
+    temps: Temps,
     known_folders: Mutex<BTreeSet<PathBuf>>,
     /// The first failed fsync: where, and what the kernel said.
     failed: OnceLock<(PathBuf, String)>,
     #[cfg(test)]
     synced: Mutex<Vec<PathBuf>>,
-}
-
-/// A temporary file, removed when dropped.
-struct Temp(PathBuf);
-
-impl Drop for Temp {
-    fn drop(&mut self) {
-        // What can't be removed now is removed by some later open.
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 impl Durable {
@@ -67,16 +50,18 @@ impl Durable {
 
     fn try_open(root: &Path) -> io::Result<Self> {
         let root = make_root(root)?;
-        make_folder(&root.join(TEMP_FOLDER))?;
-        let durable = Self {
+        let folder = root.join(temp::FOLDER);
+        make_folder(&folder)?;
+        let temps = Temps::open(folder)?;
+        temps.sweep()?;
+        Ok(Self {
             root,
+            temps,
             known_folders: Mutex::default(),
             failed: OnceLock::new(),
             #[cfg(test)]
             synced: Mutex::default(),
-        };
-        durable.probe_and_sweep()?;
-        Ok(durable)
+        })
     }
 
     /// Puts `bytes` at `path`, which has been checked. False if the name is taken; durable either way.
@@ -88,19 +73,19 @@ impl Durable {
         let (folder, _) = path.rsplit_once('/').unwrap_or_default();
         let target = self.root.join(path);
 
-        let (temp, mut file) = self.new_temp().map_err(failed)?;
+        let mut temp = self.temps.create().map_err(failed)?;
         kill_point("store-temp-opened");
-        file.write_all(bytes).map_err(failed)?;
-        self.sync(&file, &temp.0)?;
+        temp.file.write_all(bytes).map_err(failed)?;
+        self.sync(&temp.file, self.temps.folder())?;
         kill_point("store-temp-written");
         self.make_folders(path, folder)?;
         kill_point("store-folders-made");
-        let created = match fs::hard_link(&temp.0, &target) {
+        let created = match temp.link(&target) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // A folder that we knew has been removed.
                 self.lock_known_folders().clear();
                 self.make_folders(path, folder)?;
-                fs::hard_link(&temp.0, &target)
+                temp.link(&target)
             }
             linked => linked,
         };
@@ -138,20 +123,6 @@ impl Durable {
         let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0));
         file.take(size_bytes).read_to_end(&mut bytes).map_err(failed)?;
         Ok(Some(bytes.into()))
-    }
-
-    /// A fresh file of a name of its own: another machine on the same folder may have our process id.
-    fn new_temp(&self) -> io::Result<(Temp, File)> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        loop {
-            let name = format!("{}#{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let path = self.root.join(TEMP_FOLDER).join(name);
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok((Temp(path), file)),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
     }
 
     /// Makes each folder from the root down to `folder`, and sees to it that its name is on disk.
@@ -207,37 +178,6 @@ impl Durable {
     fn lock_known_folders(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
         self.known_folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Links a temporary file once, which must work, and again, which must not. Its own time of change then serves
-    /// as the present, by the file system's clock, for finding the files that killed processes left.
-    fn probe_and_sweep(&self) -> io::Result<()> {
-        let (probe, file) = self.new_temp()?;
-        file.sync_all()?;
-        // Beside a name that is ours alone, so what stands here is a killed namesake's.
-        let mut link = OsString::from("link-");
-        link.push(probe.0.file_name().unwrap_or_default());
-        let link = Temp(probe.0.with_file_name(link));
-        let _ = fs::remove_file(&link.0);
-        fs::hard_link(&probe.0, &link.0).map_err(|error| {
-            let reason = format!("its file system makes no hard links, which durable creates need: {error}");
-            io::Error::new(error.kind(), reason)
-        })?;
-        match fs::hard_link(&probe.0, &link.0) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-            Ok(()) => return Err(io::Error::other("a hard link replaces what is there")),
-        }
-        let now = file.metadata()?.modified()?;
-        for entry in fs::read_dir(self.root.join(TEMP_FOLDER))? {
-            let entry = entry?;
-            let written = entry.metadata().and_then(|metadata| metadata.modified());
-            if written.is_ok_and(|written| now.duration_since(written).is_ok_and(|age| age > TEMP_EXPIRES)) {
-                tracing::info!(file = %entry.path().display(), "removing what a killed process left");
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A folder, made now or before; not a link to one.
@@ -288,12 +228,13 @@ mod tests {
     fn every_answer_has_its_fsyncs() {
         let root = tempfile::tempdir().unwrap();
         let durable = Durable::open("test", root.path()).unwrap();
-        let peer = Durable::open("test", root.path()).unwrap();
+        let mut peer = Durable::open("test", root.path()).unwrap();
+        peer.temps = Temps::with_names(root.path().join(temp::FOLDER)).unwrap();
         let check = |durable: &Durable, path: &str, created: bool, expected: &[&str]| {
             assert_eq!(durable.create(path, b"1").unwrap(), created);
             let synced = std::mem::take(&mut *durable.synced.lock().unwrap());
             let synced: Vec<_> = synced.iter().map(|at| at.strip_prefix(&durable.root).unwrap()).collect();
-            assert!(synced[0].starts_with(TEMP_FOLDER), "{synced:?}");
+            assert_eq!(synced[0], Path::new(temp::FOLDER));
             assert_eq!(synced[1..], expected.iter().map(Path::new).collect::<Vec<_>>(), "{path}");
         };
         check(&durable, "a/b/1", true, &["", "a", "a/b"]);
@@ -302,6 +243,8 @@ mod tests {
         check(&durable, "top", true, &[""]);
         check(&durable, "a/b/1", false, &["a/b/1", "a/b"]);
         check(&peer, "a/b/1", false, &["", "a", "a/b/1", "a/b"]);
+        check(&peer, "a/b/3", true, &["a/b"]);
+        assert_eq!(fs::read_dir(root.path().join(temp::FOLDER)).unwrap().count(), 0, "names of temporary files left");
     }
 
     #[test]

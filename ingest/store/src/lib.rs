@@ -25,6 +25,7 @@ mod error;
 mod location;
 mod newest;
 mod path;
+mod temp;
 
 use std::fmt;
 use std::ops::Range;
