@@ -7,7 +7,6 @@ use contract::layout::Topic;
 use contract::{DeadLetter, ResizeRequest};
 use log::{Consumer, Polled, Reset};
 use service::{Health, Shutdown, kill_point};
-use tokio::runtime::Handle;
 
 use crate::answer::{Answerer, Work};
 use crate::config::Config;
@@ -149,7 +148,7 @@ impl Intake<'_> {
     fn begin(&self, ticket: Ticket, work: Work) {
         let (answerer, owned) = (Arc::clone(self.answerer), Arc::clone(&self.owned));
         let answer = Answer { ticket, owned, outcome: None, place: Some(answerer.progress.work()) };
-        Handle::current().spawn(async move {
+        self.answerer.pool.spawn(async move {
             answer.end(answerer.answer(work, ticket.careful).await);
         });
     }

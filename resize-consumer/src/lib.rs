@@ -1,7 +1,7 @@
 //! A request in; an image, and one usage event, out.
 //!
 //! ```text
-//!   poll (one thread) ─▶ answer: in range? ─▶ source ─▶ digest ─▶ resize (pool) ─▶ put ─▶ usage event ─▶ acknowledged
+//!   poll (one thread) ─▶ answer (pool): in range? ─▶ source ─▶ digest ─▶ resize ─▶ put ─▶ usage event ─▶ acknowledged
 //!        ▲                                                                                                   │
 //!        └── commit the highest offset below which all is done ◀─────────────────────────────────────────────┘
 //!
@@ -27,6 +27,7 @@ mod retry;
 mod watchdog;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use log::Producer;
@@ -42,6 +43,9 @@ use self::retry::Retries;
 use self::watchdog::Progress;
 
 pub use config::{Cli, Config, Rules};
+
+/// How long a usage event waits for others to go with it: seldom longer than storing the next image takes.
+const LINGER: Duration = Duration::from_millis(10);
 
 /// Does what the command line asks for: answers requests, or resizes files once.
 pub async fn start(cli: Cli, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -65,9 +69,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let progress = Progress::new(metrics.in_work.clone());
     watchdog::watch(Arc::clone(&progress), config.watchdog, shutdown.clone())?;
     let answerer = Arc::new(Answerer {
-        producer: Producer::new(&config.kafka)?,
+        producer: Producer::with_linger(&config.kafka, LINGER)?,
         pool: Pool::new(config.threads, &metrics)?,
-        careful: Careful::new(config.careful, store.clone(), metrics.clone(), Arc::clone(&progress)),
+        careful: Careful::new(config.careful, config.threads, store.clone(), metrics.clone(), Arc::clone(&progress))?,
         rules: config.rules.clone(),
         retries: Retries::new(config.give_up_after, Arc::clone(&progress), health.clone(), metrics.clone()),
         memory: Memory::new(config.max_bytes_in_flight, metrics.bytes_in_flight.clone()),

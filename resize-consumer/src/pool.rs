@@ -1,4 +1,8 @@
-//! The threads that resize, each with an engine of its own.
+//! The threads that answer requests, each with an engine of its own.
+//!
+//! An image is resized where its answer runs, in between two waits: to hand it to another thread and back takes two
+//! wake-ups, which cost more than storing it. So these threads have a runtime to themselves, and what must go on
+//! meanwhile, as the intake, is not among their tasks.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +14,7 @@ use contract::usage::Reason;
 use engine::{Engine, Limits, Measures, Output, Rejection};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use tokio::sync::oneshot;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::careful;
 use crate::metrics::{self, Metrics};
@@ -23,31 +27,42 @@ thread_local! {
 }
 
 pub(crate) struct Pool {
-    threads: rayon::ThreadPool,
+    runtime: Option<Runtime>,
     queued: Gauge,
     queue: Histogram,
 }
 
 impl Pool {
     pub(crate) fn new(threads: usize, metrics: &Metrics) -> anyhow::Result<Self> {
-        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("resize-{n}"));
-        let threads = builder.stack_size(STACK_BYTES).build()?;
-        Ok(Self { threads, queued: metrics.queued.clone(), queue: metrics.stages.queue.clone() })
+        let mut builder = Builder::new_multi_thread();
+        let builder = builder.worker_threads(threads).thread_name("resize").thread_stack_size(STACK_BYTES);
+        let runtime = Some(builder.enable_all().build()?);
+        Ok(Self { runtime, queued: metrics.queued.clone(), queue: metrics.stages.queue.clone() })
     }
 
-    /// Does something on a thread of the pool. `None` if that panicked.
-    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let (answer, answered) = oneshot::channel();
-        let (queued, queue, since) = (self.queued.clone(), self.queue.clone(), Instant::now());
-        queued.inc();
-        self.threads.spawn(move || {
-            queued.dec();
-            metrics::observe(&queue, since.elapsed());
-            if let Ok(done) = catch_unwind(AssertUnwindSafe(work)) {
-                let _ = answer.send(done); // the asker may be gone: its partition was revoked
-            }
-        });
-        answered.await.ok()
+    /// Answers something on one of the threads.
+    pub(crate) fn spawn(&self, answer: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(answer);
+        }
+    }
+
+    /// Lets those go first who are about to end, and whose turn it is.
+    pub(crate) async fn turn(&self) {
+        let since = Instant::now();
+        self.queued.inc();
+        tokio::task::yield_now().await;
+        self.queued.dec();
+        metrics::observe(&self.queue, since.elapsed());
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Waiting for the threads is not allowed where this may be dropped.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::error::LogError;
 
 /// How long librdkafka goes on trying before the delivery report says that it failed.
 const DELIVERY_TIMEOUT_MS: &str = "120000";
+const LINGER: Duration = Duration::from_millis(5);
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// An idempotent producer with acks=all. Cheap to clone.
@@ -38,18 +39,24 @@ pub struct Delivered {
 
 impl Producer {
     /// How records are sent, where the user has not said otherwise.
-    pub const OPTIONS: [(&str, &str); 6] = [
+    pub const OPTIONS: [(&str, &str); 5] = [
         ("acks", "all"),
         ("enable.idempotence", "true"),
         ("message.timeout.ms", DELIVERY_TIMEOUT_MS),
-        ("linger.ms", "5"),
         ("compression.type", "zstd"),
         // What Java's producers do, so that one key goes to one partition whoever sends it.
         ("partitioner", "murmur2_random"),
     ];
 
     pub fn new(settings: &Settings) -> Result<Self, LogError> {
-        let inner = settings.client(&Self::OPTIONS).create().map_err(LogError::kafka("cannot create a producer"))?;
+        Self::with_linger(settings, LINGER)
+    }
+
+    /// One whose records wait up to `linger` for others to go with, which costs less per record.
+    pub fn with_linger(settings: &Settings, linger: Duration) -> Result<Self, LogError> {
+        let linger = ("linger.ms", &*linger.as_millis().to_string());
+        let options = [&Self::OPTIONS[..], &[linger]].concat();
+        let inner = settings.client(&options).create().map_err(LogError::kafka("cannot create a producer"))?;
         Ok(Self { inner, settings: settings.clone() })
     }
 

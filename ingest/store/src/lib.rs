@@ -164,6 +164,9 @@ impl Store {
     pub async fn get_limited(&self, path: &str, max_bytes: u64) -> Result<Option<Bytes>, StoreError> {
         let location = path::check(path)?;
         if let Writer::Folder(durable) = &self.writer {
+            if let Some(bytes) = durable.read_cached(location.as_ref(), max_bytes) {
+                return Ok(Some(bytes));
+            }
             // object_store would go to another thread twice, once to open and once to read.
             let durable = Arc::clone(durable);
             let task = tokio::task::spawn_blocking(move || durable.read(location.as_ref(), max_bytes));

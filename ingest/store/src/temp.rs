@@ -116,13 +116,11 @@ impl Temps {
 impl Temp {
     /// Gives the file a name; an error of the kind `AlreadyExists` if that is taken.
     pub(crate) fn link(&self, target: &Path) -> io::Result<()> {
-        match &self.name {
-            Some(name) => fs::hard_link(name, target),
-            None => {
-                let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                Ok(rustix::fs::linkat(CWD, open, CWD, target, AtFlags::SYMLINK_FOLLOW)?)
-            }
+        if let Some(name) = &self.name {
+            return fs::hard_link(name, target);
         }
+        let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        Ok(rustix::fs::linkat(CWD, open, CWD, target, AtFlags::SYMLINK_FOLLOW)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Careful mode: a conversion in a child process with bounds of its own, so that a decoder's crash does not travel.
 //!
-//! A decoder in C may one day crash. In the pool that takes the worker with it, with all that is in work there; the
+//! A decoder in C may one day crash. In the worker itself that takes the worker with it, with all that is in work there; the
 //! record stays uncommitted and goes to the next owner of its partition. What keeps it from taking that one, too:
 //!
 //! | done in a child | because |
@@ -10,9 +10,9 @@
 //! | all, with `--careful always` | one would rather pay for it |
 //!
 //! ```text
-//!   worker: a thread of the pool ──task, source──▶ child: reads all of it ─▶ decode … encode
-//!                                ◀──"begun"───────┘                             │
-//!                                ◀──answer, output──────────────────────────────┘ next task
+//!   worker: a thread per child ──task, source──▶ child: reads all of it ─▶ decode … encode
+//!                              ◀──"begun"───────┘                             │
+//!                              ◀──answer, output──────────────────────────────┘ next task
 //! ```
 //!
 //! The child is this very program ([`child`]), on the same engine: its output is the same, byte for byte. If it dies of
@@ -40,10 +40,11 @@ use engine::{Limits, Measures, Output, Rejection};
 use service::{Shutdown, clock};
 use store::Store;
 
+use self::process::Children;
 use self::suspects::Suspects;
 use crate::answer::past;
 use crate::metrics::Metrics;
-use crate::pool::{Pool, failed, resize_here};
+use crate::pool::{Pool, resize_here};
 use crate::retry::time_left;
 use crate::watchdog::Progress;
 
@@ -145,6 +146,7 @@ pub(crate) struct Died(String);
 pub(crate) struct Careful {
     always: bool,
     cpu_seconds: u64,
+    children: Children,
     suspects: Suspects,
     store: Store,
     metrics: Metrics,
@@ -152,12 +154,21 @@ pub(crate) struct Careful {
 }
 
 impl Careful {
-    pub(crate) fn new(rules: Rules, store: Store, metrics: Metrics, progress: Arc<Progress>) -> Arc<Self> {
+    /// With at most so many children at once.
+    pub(crate) fn new(
+        rules: Rules,
+        children: usize,
+        store: Store,
+        metrics: Metrics,
+        progress: Arc<Progress>,
+    ) -> anyhow::Result<Arc<Self>> {
         let Rules { always, cpu_seconds, suspicion } = rules;
-        Arc::new(Self { always, cpu_seconds, suspects: Suspects::new(suspicion), store, metrics, progress })
+        let (children, suspects) = (Children::new(children)?, Suspects::new(suspicion));
+        Ok(Arc::new(Self { always, cpu_seconds, children, suspects, store, metrics, progress }))
     }
 
-    /// Learns what other workers have seen: at once, and every few seconds from then on.
+    /// Learns what other workers have seen: at once, and every few seconds from then on. Children that are not needed
+    /// any more end.
     pub(crate) async fn listen(self: &Arc<Self>, shutdown: Shutdown) {
         self.suspects.look(&self.store, clock::now()).await;
         let careful = Arc::clone(self);
@@ -165,30 +176,29 @@ impl Careful {
             while !shutdown.is_requested() {
                 tokio::time::sleep(LOOK_EVERY).await;
                 careful.suspects.look(&careful.store, clock::now()).await;
+                careful.children.tidy();
             }
         });
     }
 
-    /// Resizes: in a child if `careful` or for a reason of ours, else on the pool.
+    /// Resizes: in a child if `careful` or for a reason of ours, else right here, on a thread of the pool.
     pub(crate) async fn resize(&self, pool: &Pool, job: Job, careful: bool) -> Resized<Died> {
         let suspected = || self.suspects.suspected(&job.customer, &job.source, Instant::now());
-        if !(careful || self.always || suspected()) {
-            let progress = Arc::clone(&self.progress);
-            let resized = pool.run(move || {
-                let _watched = progress.job(format!("the source with sha256 {}", job.source));
-                process::tidy();
-                job.refused().map_or_else(|| resize_here(&job.input, &job.params, &job.limits), Err)
-            });
-            return Ok(resized.await.unwrap_or_else(|| Err(Box::new(failed("the engine gave no answer")))));
+        if careful || self.always || suspected() {
+            return self.resize_in_child(job).await;
         }
+        pool.turn().await;
+        let _watched = self.progress.job(format!("the source with sha256 {}", job.source));
+        Ok(job.refused().map_or_else(|| resize_here(&job.input, &job.params, &job.limits), Err))
+    }
+
+    async fn resize_in_child(&self, job: Job) -> Resized<Died> {
         // A child has bounds of its own.
         let _outside = self.progress.outside();
         let bounds = Bounds::new(self.cpu_seconds, &job.limits);
         let mut attempt = 1;
         loop {
-            let asked = job.clone();
-            let resize = move || asked.refused().map_or_else(|| process::resize(&asked, &bounds), |why| Ok(Err(why)));
-            let died = match pool.run(resize).await {
+            let died = match self.children.resize(job.clone(), bounds).await {
                 Some(Ok(resized)) => {
                     self.metrics.careful_conversions.inc();
                     return Ok(resized);

@@ -1,7 +1,7 @@
 //! The parent's side: a child process, one job after another, and what its death says about the image.
 //!
-//! All of it blocks, and runs on a thread of the pool: so there are as many children as cores, and a child lives as long
-//! as the thread that the kernel ties it to.
+//! All of it blocks, so there are threads for it, each with a child: it lives as long as the thread that the kernel ties
+//! it to.
 
 use std::cell::RefCell;
 use std::fs;
@@ -9,10 +9,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tokio::sync::oneshot;
 
 use super::frame::{self, Task};
 use super::{Bounds, Death, Job, Resized, child, poison};
@@ -51,9 +53,36 @@ enum End {
     Nonsense,
 }
 
+/// The threads, each with a child while that is needed.
+pub(super) struct Children(rayon::ThreadPool);
+
+impl Children {
+    pub(super) fn new(count: usize) -> anyhow::Result<Self> {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|n| format!("child-{n}"));
+        Ok(Self(threads.build()?))
+    }
+
+    /// Resizes in a child. `None` if that panicked.
+    pub(super) async fn resize(&self, job: Job, bounds: Bounds) -> Option<Resized<Death>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.spawn(move || {
+            let resize = || job.refused().map_or_else(|| resize(&job, &bounds), |why| Ok(Err(why)));
+            if let Ok(done) = catch_unwind(AssertUnwindSafe(resize)) {
+                let _ = answer.send(done); // the asker may be gone, at a shutdown
+            }
+        });
+        answered.await.ok()
+    }
+
+    /// Ends the children that were not needed for a while.
+    pub(super) fn tidy(&self) {
+        self.0.spawn_broadcast(|_| HELD.with_borrow_mut(|held| drop(held.take_if(|held| held.used.elapsed() >= IDLE))));
+    }
+}
+
 /// Resizes in this thread's child. One that has done other jobs and dies of this one may have died of theirs, so then a
 /// fresh one decides.
-pub(super) fn resize(job: &Job, bounds: &Bounds) -> Resized<Death> {
+fn resize(job: &Job, bounds: &Bounds) -> Resized<Death> {
     if let Some(held) = HELD.take()
         && let Ok(resized) = held.resize(job, bounds)
     {
@@ -61,13 +90,6 @@ pub(super) fn resize(job: &Job, bounds: &Bounds) -> Resized<Death> {
     }
     let fresh = Held::start(bounds);
     fresh.map_err(|error| Death::Elsewhere(format!("it could not be started: {error}")))?.resize(job, bounds)
-}
-
-/// Ends this thread's child if none was needed for a while.
-pub(super) fn tidy() {
-    HELD.with_borrow_mut(|held| {
-        held.take_if(|held| held.used.elapsed() >= IDLE);
-    });
 }
 
 impl Held {
