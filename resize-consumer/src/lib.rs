@@ -11,7 +11,6 @@
 //! [`engine`] (a crate of its own) is pure: bytes and parameters in, bytes and measures out.
 
 mod answer;
-mod backoff;
 mod breaker;
 pub mod careful;
 mod config;
