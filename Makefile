@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint bench bench-resize fuzz clean-data
+.PHONY: help setup demo test lint bench bench-landing bench-resize fuzz clean-data
 
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
@@ -40,6 +40,10 @@ bench: setup ## Measure throughput, release build; rows go to target/bench
 	cargo build --locked --release --bins -p ingest -p resize-consumer -p system-tests
 	$(BUILT)/release/with-servers -- $(BUILT)/release/bench-worker
 	$(BUILT)/release/with-servers -- $(BUILT)/release/bench-careful
+
+bench-landing: setup ## Measure how many usage events a CPU-second lands from a real Kafka: make bench-landing [ARGS='--runs 1']
+	cargo build --locked --release --bins -p ingest -p aggregator -p system-tests
+	$(BUILT)/release/with-servers -- $(BUILT)/release/bench-landing $(ARGS)
 
 bench-resize: ## Compare the resize engine with sharp and Pillow: make bench-resize [ARGS='--set png']
 	tests/servers/setup.sh peers

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use log::{KafkaArgs, Settings};
 use service::flags::{CommonArgs, HealthArgs, StoreArgs};
+
+use crate::accept_gap;
 
 /// Lands the log: every record of the four landed topics, once, in chained Parquet segments.
 ///
@@ -13,12 +15,16 @@ use service::flags::{CommonArgs, HealthArgs, StoreArgs};
 #[derive(Debug, Parser)]
 #[command(
     version,
+    args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
   aggregator --brokers localhost:9092 --store ./data
-  aggregator --store s3://pixtoll --linger 1m --health 127.0.0.1:8081"
+  aggregator --store s3://pixtoll --linger 1m --health 127.0.0.1:8081
+  aggregator accept-gap --topic usage.events --partition 3 --operator kim --reason 'disk lost, see incident 12'"
 )]
 pub struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub common: CommonArgs,
     #[command(flatten)]
@@ -36,9 +42,13 @@ pub struct Cli {
     #[arg(long, env = "PIXTOLL_SEGMENT_RECORDS", default_value = "200000", value_parser = clap::value_parser!(u32).range(1..))]
     segment_records: u32,
 
-    /// Write a segment once its records' payloads reach so many bytes
-    #[arg(long, env = "PIXTOLL_SEGMENT_BYTES", default_value = "67108864", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Write a segment once its records reach so many bytes, as they stand in the log
+    #[arg(long, env = "PIXTOLL_SEGMENT_BYTES", default_value = "268435456", value_parser = clap::value_parser!(u64).range(1..))]
     segment_bytes: u64,
+
+    /// Memory to stay within, in bytes, however many partitions there are; when it is short, segments are written early
+    #[arg(long, env = "PIXTOLL_MEMORY", value_name = "N", default_value_t = 512 << 20, value_parser = clap::value_parser!(u64).range(LEAST_MEMORY..))]
+    memory: u64,
 
     /// Append a tick to a partition that has been idle for so long
     #[arg(long, env = "PIXTOLL_TICK_AFTER", default_value = "10m", value_parser = humantime::parse_duration)]
@@ -48,6 +58,32 @@ pub struct Cli {
     #[cfg(debug_assertions)]
     #[arg(long, hide = true, value_delimiter = ',')]
     own: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Go on behind a hole: record who decided that and why, and open the partition's next epoch where its log goes on
+    AcceptGap(Box<accept_gap::Args>),
+}
+
+/// What the process takes before it has read anything, with librdkafka's and the allocator's slack.
+const BASE_BYTES: usize = 96 << 20;
+const LEAST_MEMORY: u64 = 192 << 20;
+
+/// How the memory is shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Of librdkafka: what is fetched ahead, which it may pass by one answer.
+    pub queue_bytes: usize,
+    /// Of all partitions' pending records, and of the segment that is being made of some of them.
+    pub pending_bytes: usize,
+}
+
+impl Memory {
+    fn within(bytes: usize) -> Self {
+        let queue_bytes = bytes / 8;
+        Self { queue_bytes, pending_bytes: bytes.saturating_sub(BASE_BYTES + 2 * queue_bytes) }
+    }
 }
 
 /// What [`crate::run`] needs, validated.
@@ -60,6 +96,7 @@ pub struct Config {
     pub segment_records: usize,
     pub segment_bytes: usize,
     pub tick_after: Duration,
+    pub memory: Memory,
     /// Partitions owned whatever the group says.
     pub own: Vec<log::Partition>,
 }
@@ -82,6 +119,7 @@ impl Cli {
             segment_records: self.segment_records as usize,
             segment_bytes: usize::try_from(self.segment_bytes)?,
             tick_after: self.tick_after,
+            memory: Memory::within(usize::try_from(self.memory)?),
             own,
         })
     }

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use contract::layout::Topic;
 use log::{Consumer, LogError, Lookup, Partition, Polled, Producer, Reset};
-use segments::read_head;
-use service::{Health, Shutdown, kill_point};
-use store::{Put, Store};
+use service::{Health, Shutdown};
+use store::Store;
 use tokio::runtime::Handle;
 
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::owned::Owned;
 use crate::partition::{State, Stop};
+use crate::writing::Trouble;
 
 const GROUP: &str = "aggregator";
 const POLL: Duration = Duration::from_millis(50);
@@ -22,47 +23,54 @@ const POLLED_PER_TURN: usize = 1000;
 /// How long a broker that gives no answer about a partition is left alone.
 const PROBE_AGAIN: Duration = Duration::from_secs(5);
 
-struct Lander<'a> {
-    config: &'a Config,
-    store: &'a Store,
-    health: &'a Health,
-    consumer: Consumer,
+pub(crate) struct Lander<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) store: &'a Store,
+    pub(crate) health: &'a Health,
+    pub(crate) metrics: Metrics,
+    pub(crate) consumer: Consumer,
     lookup: Lookup,
-    producer: Producer,
-    owned: Arc<Owned>,
-    partition_counts: BTreeMap<Topic, i32>,
+    pub(crate) producer: Producer,
+    pub(crate) owned: Arc<Owned>,
+    pub(crate) partition_counts: BTreeMap<Topic, i32>,
     probe_after: Option<Instant>,
-    runtime: Handle,
+    pub(crate) adopt_after: Option<Instant>,
+    pub(crate) trouble: Option<Trouble>,
+    pub(crate) runtime: Handle,
 }
 
 /// Lands until shutdown, then lands what is pending and leaves the group.
 pub(crate) fn land(config: &Config, store: &Store, health: &Health, shutdown: &Shutdown) -> anyhow::Result<()> {
     let runtime = Handle::current();
-    let owned = Arc::new(Owned::new(store.clone(), health.clone(), config.own.clone(), runtime.clone()));
+    let metrics = Metrics::new(health.metrics());
+    let owned = Owned::new(store.clone(), health.clone(), metrics.clone(), config.own.clone(), runtime.clone());
+    let owned = Arc::new(owned);
     let owner = Arc::clone(&owned) as Arc<dyn log::Owner>;
+    let reading = config.kafka.clone().fetching(config.memory.queue_bytes);
     let consumer = if config.own.is_empty() {
-        Consumer::subscribe(&config.kafka, GROUP, &Topic::LANDED, Reset::Error, owner)?
+        Consumer::subscribe(&reading, GROUP, &Topic::LANDED, Reset::Error, owner)?
     } else {
-        Consumer::read_all(&config.kafka, &Topic::LANDED, Reset::Error, owner)?
+        Consumer::read_all(&reading, &Topic::LANDED, Reset::Error, owner)?
     };
-    let (lookup, producer) = (Lookup::new(&config.kafka)?, Producer::new(&config.kafka)?);
-    let partition_counts = BTreeMap::new();
     let mut lander = Lander {
         config,
         store,
         health,
+        metrics,
         consumer,
-        lookup,
-        producer,
+        lookup: Lookup::new(&config.kafka)?,
+        producer: Producer::new(&config.kafka)?,
         owned,
-        partition_counts,
+        partition_counts: BTreeMap::new(),
         probe_after: None,
+        adopt_after: None,
+        trouble: None,
         runtime,
     };
     while !shutdown.is_requested() {
         lander.turn()?;
     }
-    lander.write_where(|_, _| true)?;
+    lander.write_all()?;
     lander.consumer.close();
     Ok(())
 }
@@ -70,10 +78,11 @@ pub(crate) fn land(config: &Config, store: &Store, health: &Health, shutdown: &S
 impl Lander<'_> {
     fn turn(&mut self) -> anyhow::Result<()> {
         let mut wait = POLL;
+        let mut now = None;
         for _ in 0..POLLED_PER_TURN {
             match self.consumer.poll(wait) {
                 None => break,
-                Some(Ok(polled)) => self.take(&polled),
+                Some(Ok(polled)) => self.take(&polled, *now.get_or_insert_with(Instant::now)),
                 Some(Err(LogError::OffsetOutOfRange)) => self.out_of_range()?,
                 Some(Err(error)) => return Err(error.into()),
             }
@@ -82,17 +91,18 @@ impl Lander<'_> {
         if let Some(error) = self.owned.failed().take() {
             return Err(error);
         }
+        self.adopt()?;
         self.probe();
-        let linger = self.config.linger;
-        let (records, bytes) = (self.config.segment_records, self.config.segment_bytes);
-        self.write_where(|state, now| state.is_full(records, bytes) || state.has_lingered(linger, now))?;
-        self.tick()
+        self.write_due()?;
+        self.tick();
+        self.count();
+        Ok(())
     }
 
-    fn take(&self, polled: &Polled<'_>) {
+    fn take(&self, polled: &Polled<'_>, now: Instant) {
         let mut states = self.owned.states();
         let Some(state) = states.get_mut(&polled.at).filter(|state| !state.stopped()) else { return };
-        let taken = state.take(polled.offset, polled.appended_at, &polled.record(), Instant::now());
+        let taken = state.take(polled.offset, polled.appended_at, &polled.record(), now);
         if let Err(stop) = taken {
             state.stop();
             self.report(polled.at, &stop);
@@ -149,7 +159,7 @@ impl Lander<'_> {
 
     /// Those whose log still is the one that was landed. One that was made anew under a running consumer is read on at
     /// the old offset, as if nothing had happened: so each segment's commit is preceded by this.
-    fn same_log(&self, partitions: &[Partition]) -> anyhow::Result<Vec<Partition>> {
+    pub(crate) fn same_log(&self, partitions: &[Partition]) -> anyhow::Result<Vec<Partition>> {
         let anchors = |states: &BTreeMap<Partition, State>| -> Vec<(Partition, i64)> {
             let going = partitions.iter().filter_map(|at| Some((*at, states.get(at).filter(|s| !s.stopped())?)));
             going.filter_map(|(at, state)| Some((at, state.anchor()?.0))).collect()
@@ -175,71 +185,34 @@ impl Lander<'_> {
         Ok(same)
     }
 
-    fn report(&self, at: Partition, stop: &Stop) {
+    pub(crate) fn report(&self, at: Partition, stop: &Stop) {
         tracing::error!(partition = %at, "{stop}; it is not landed any further until an operator decides");
         self.health.problem(at.to_string(), stop.to_string());
     }
 
-    /// Writes the pending records of each partition that `is_due`.
-    fn write_where(&self, is_due: impl Fn(&State, Instant) -> bool) -> anyhow::Result<()> {
-        let now = Instant::now();
-        let due: Vec<Partition> = self
-            .owned
-            .states()
-            .iter()
-            .filter(|(_, state)| state.has_pending() && !state.stopped() && is_due(state, now))
-            .map(|(at, _)| *at)
-            .collect();
-        self.same_log(&due)?.into_iter().try_for_each(|at| self.write(at))
-    }
-
-    /// Dead letters first, then the segment. No rebalance can run meanwhile: that takes a poll, by this thread.
-    fn write(&self, at: Partition) -> anyhow::Result<()> {
-        let mut states = self.owned.states();
-        let Some(state) = states.get_mut(&at) else { return Ok(()) };
-        for letter in state.letters() {
-            self.runtime.block_on(self.producer.send_dead_letter(letter))?;
-        }
-        let count = self.partition_counts.get(&at.topic).copied().unwrap_or(0).max(at.partition + 1);
-        let built = state.build(count, self.config.kafka.clock)?;
-        let (path, records) = (built.path.clone(), built.footer.records);
-        kill_point("before-segment-put");
-        let put = self.runtime.block_on(self.store.create(&path, built.bytes.clone()))?;
-        kill_point("after-segment-put");
-        let moved = match put {
-            Put::Created | Put::AlreadySame => {
-                tracing::info!(%path, records, bytes = built.bytes.len(), "landed");
-                state.landed(built)
-            }
-            Put::AlreadyOther => {
-                tracing::warn!(%path, "another writer was first; going on from its segment");
-                let head = self.runtime.block_on(read_head(self.store, at.topic, at.partition))?;
-                let lost = state.lost(head);
-                if lost.is_ok() {
-                    self.consumer.seek(at, state.start())?;
-                }
-                lost
-            }
-        };
-        if let Err(stop) = moved {
-            state.stop();
-            self.report(at, &stop);
-        }
-        Ok(())
-    }
-
-    /// Appends a tick to each partition that has been idle for long enough.
-    fn tick(&self) -> anyhow::Result<()> {
+    /// Appends a tick to each partition that has been idle for long enough. One that is not taken is sent again later.
+    fn tick(&self) {
         let now = Instant::now();
         for (at, state) in self.owned.states().iter_mut() {
             if state.idle_since(now).is_some_and(|idle| idle >= self.config.tick_after) {
                 state.last_active = now;
                 let record = contract::tick::record(at.topic.name(), at.partition, state.next_offset());
-                let sent = self.producer.send_to(at.topic, Some(at.partition), None, &record);
-                self.runtime.block_on(sent)?;
-                tracing::debug!(partition = %at, "ticked");
+                match self.runtime.block_on(self.producer.send_to(at.topic, Some(at.partition), None, &record)) {
+                    Ok(_) => tracing::debug!(partition = %at, "ticked"),
+                    Err(error) => {
+                        tracing::warn!(partition = %at, %error, "not ticked");
+                        return;
+                    }
+                }
             }
         }
-        Ok(())
+    }
+
+    fn count(&self) {
+        let states = self.owned.states();
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.metrics.partitions.set(count(states.len()));
+        self.metrics.holes.set(count(states.values().filter(|state| state.stopped()).count()));
+        self.metrics.pending_bytes.set(count(states.values().map(State::memory_bytes).sum()));
     }
 }

@@ -5,10 +5,13 @@
 //!                                                                                         the put is the commit
 //! ```
 
+mod accept_gap;
 mod config;
 mod lander;
+mod metrics;
 mod owned;
 mod partition;
+mod writing;
 
 use anyhow::Context as _;
 use service::{Health, Shutdown};
@@ -16,9 +19,17 @@ use store::Store;
 
 pub use config::{Cli, Config};
 
+/// Does what the flags say.
+pub async fn start(cli: Cli, shutdown: Shutdown) -> anyhow::Result<()> {
+    match cli.command {
+        Some(config::Command::AcceptGap(args)) => accept_gap::run(*args).await,
+        None => run(cli.config()?, shutdown).await,
+    }
+}
+
 /// Lands until a shutdown is requested; what was read by then is landed.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    let store = Store::open(&config.store).map_err(|e| service::BadUsage(format!("--store: {e}")))?;
+    let store = Store::open_without_retries(&config.store).map_err(|e| service::BadUsage(format!("--store: {e}")))?;
     let health = Health::default();
     if let Some(address) = config.health {
         health.serve(address, shutdown.clone()).await?;

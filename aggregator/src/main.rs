@@ -5,5 +5,5 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    service::start(&cli.common.clone(), |shutdown| async move { aggregator::run(cli.config()?, shutdown).await })
+    service::start(&cli.common.clone(), |shutdown| async move { aggregator::start(cli, shutdown).await })
 }

@@ -11,6 +11,8 @@ use segments::{Built, Link, Pending, Segment, WriteError};
 
 /// After so many segments lost to another writer in a row, something is wrong beyond a hand-over.
 const MAX_LOSSES: u32 = 3;
+/// What a dead letter takes beside its content.
+const LETTER_BYTES: usize = 500;
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -18,13 +20,14 @@ pub(crate) struct State {
     head: Option<Segment>,
     /// The last landed record, until it was read again and found the same.
     unverified: Option<(i64, Digest)>,
-    /// Where a chain begins: its first record, until that is landed.
+    /// Where a chain, or an epoch, begins: its first record, until that is landed.
     first: Option<(i64, Digest)>,
     /// Whether the log's ends were held against the chain since this was assigned or moved.
     pub(crate) probed: bool,
     pending: Pending,
     /// Dead letters to be acknowledged before the segment is put.
     letters: Vec<Record>,
+    letter_bytes: usize,
     first_pending: Option<Instant>,
     pub(crate) last_active: Instant,
     losses: u32,
@@ -54,12 +57,13 @@ impl State {
     pub(crate) fn new(at: Partition, head: Option<Segment>, now: Instant) -> Option<Self> {
         Some(Self {
             at,
-            unverified: head.as_ref().map(|h| (h.footer.last, h.footer.last_record_sha256)),
+            unverified: last_landed(head.as_ref()),
             head,
             first: None,
             probed: false,
             pending: Pending::new(at.topic)?,
             letters: Vec::new(),
+            letter_bytes: 0,
             first_pending: None,
             last_active: now,
             losses: 0,
@@ -108,8 +112,7 @@ impl State {
     /// The record that what is pending hangs on: the last landed one, or the chain's first. While the log holds it, all
     /// that was read since was read from that very log.
     pub(crate) fn anchor(&self) -> Option<(i64, Digest)> {
-        let landed = self.head.as_ref().map(|head| (head.footer.last, head.footer.last_record_sha256));
-        landed.or(self.first)
+        last_landed(self.head.as_ref()).or(self.first)
     }
 
     /// Holds what the log has where the anchor was against the anchor.
@@ -152,11 +155,12 @@ impl State {
                 if matches!(self.at.topic, Topic::Usage | Topic::Accounts) {
                     let topic = self.at.topic.name();
                     let letter = DeadLetter::wrap(record, topic, self.at.partition, offset, appended_at, &error);
+                    self.letter_bytes += letter.view().size() + LETTER_BYTES;
                     self.letters.push(letter);
                 }
             }
         }
-        if self.head.is_none() && self.first.is_none() {
+        if self.first.is_none() && last_landed(self.head.as_ref()).is_none() {
             self.first = Some((offset, record.digest(appended_at)));
         }
         self.first_pending.get_or_insert(now);
@@ -165,6 +169,15 @@ impl State {
 
     pub(crate) fn is_full(&self, records: usize, bytes: usize) -> bool {
         self.pending.records() >= records || self.pending.record_bytes() >= bytes
+    }
+
+    /// Roughly what it holds in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.pending.memory_bytes() + self.letter_bytes
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.head.as_ref().map_or(0, |head| head.footer.epoch)
     }
 
     pub(crate) fn has_lingered(&self, linger: Duration, now: Instant) -> bool {
@@ -209,7 +222,7 @@ impl State {
         if self.losses >= MAX_LOSSES {
             return Err(Stop::Contended);
         }
-        self.unverified = head.as_ref().map(|h| (h.footer.last, h.footer.last_record_sha256));
+        self.unverified = last_landed(head.as_ref());
         self.head = head;
         self.forget_pending()
     }
@@ -218,10 +231,17 @@ impl State {
         let not_landed = || Stop::Unwritable(format!("{} is not landed", self.at.topic.name()));
         self.pending = Pending::new(self.at.topic).ok_or_else(not_landed)?;
         self.letters.clear();
+        self.letter_bytes = 0;
         self.first = None;
         self.first_pending = None;
         Ok(())
     }
+}
+
+/// The last record that was landed: after a gap there is none.
+fn last_landed(head: Option<&Segment>) -> Option<(i64, Digest)> {
+    let footer = &head.filter(|head| head.footer.gap.is_none())?.footer;
+    Some((footer.last, footer.last_record_sha256))
 }
 
 #[cfg(test)]

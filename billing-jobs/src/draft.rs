@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use store::{Put, Store};
 
 use crate::accounts::{Account, Accounts};
-use crate::lake::Lake;
+use crate::lake::{AcceptedGap, Lake};
 use crate::price_books::Published;
 use crate::rollup::{self, Job, Rollup};
 use crate::{table, usage};
@@ -34,6 +34,9 @@ pub(crate) struct Inputs {
     pub(crate) roster: Vec<Region>,
     pub(crate) price_book: PriceBookRef,
     pub(crate) cut: Vec<CutPart>,
+    /// What the cut misses by somebody's decision.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gaps: Vec<AcceptedGap>,
     pub(crate) rollups: Vec<RollupRef>,
     pub(crate) accounts: BTreeMap<CustomerId, Account>,
     /// The last final run before this draft.
@@ -107,6 +110,7 @@ pub(crate) async fn compute(
         roster: vec![lake.region.clone()],
         price_book: prices.reference,
         cut: lake.cut(),
+        gaps: lake.gaps(),
         rollups: rollups.iter().map(reference).collect(),
         accounts: states.into_iter().map(|(id, account)| (id.clone(), account.clone())).collect(),
         previous_run_sha256,

@@ -159,13 +159,14 @@ async fn draft(args: MonthArgs) -> anyhow::Result<()> {
     if args.output.json {
         return Ok(output::json(&json!({
             "draft": draft.id(), "month": args.month, "bills": draft.bills, "unbilled": draft.unbilled,
-            "account_conflicts": draft.account_conflicts, "closing": closing, "answered": report.answered,
+            "account_conflicts": draft.account_conflicts, "gaps": draft.inputs.gaps, "closing": closing, "answered": report.answered,
         }))?);
     }
     line(format!("draft {} of {}", draft.id(), args.month));
     print::bills(&draft.bills, None);
     draft.unbilled.iter().for_each(|unbilled| line(format!("not billed: {}", unbilled.why)));
     draft.account_conflicts.iter().for_each(|twice| line(format!("account version stands twice: {twice}")));
+    print::gaps(&draft.inputs.gaps);
     print::closing(&closing, report.answered);
     Ok(())
 }
@@ -261,10 +262,13 @@ async fn reconcile_month(args: DraftArgs) -> anyhow::Result<()> {
     let report = reconcile(&lake, &draft, Some(&stored)).await?;
     let closing = closing(&lake, &draft);
     if as_json {
-        output::json(&json!({ "month": month, "draft": draft.id(), "report": report, "closing": closing }))?;
+        let gaps = &draft.inputs.gaps;
+        let found = json!({ "month": month, "draft": draft.id(), "report": report, "gaps": gaps, "closing": closing });
+        output::json(&found)?;
     } else {
         line(format!("{month}, draft {}", draft.id()));
         print::report(&report);
+        print::gaps(&draft.inputs.gaps);
         print::closing(&closing, report.answered);
     }
     if report.holds() { Ok(()) } else { Err(Failed.into()) }

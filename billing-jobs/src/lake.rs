@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail};
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
+use contract::footer::Gap;
 use contract::layout::Topic;
 use contract::time::{DEFAULT_MAX_REQUEST_AGE_MS, MAX_CLOCK_AHEAD_MS};
 use contract::{Month, Region};
 use seals::PartitionId;
 use seals::run::CutPart;
 use segments::{Chain, ChainError, Segment, read_chains, read_chains_since, read_rows};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use store::Store;
 
@@ -25,6 +27,13 @@ pub(crate) struct Lake {
     pub(crate) region: Region,
     pub(crate) store: Store,
     pub(crate) chains: BTreeMap<PartitionId, Chain>,
+}
+
+/// A hole behind which an operator let the landing go on, and the epoch that it opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AcceptedGap {
+    pub(crate) opened: PartitionId,
+    pub(crate) gap: Gap,
 }
 
 impl Lake {
@@ -79,6 +88,14 @@ impl Lake {
             Some(CutPart { lake, id: *id, next_offset, head_sha256: head.sha256 })
         };
         self.chains.iter().filter_map(part).collect()
+    }
+
+    pub(crate) fn gaps(&self) -> Vec<AcceptedGap> {
+        let gap = |(id, chain): (&PartitionId, &Chain)| {
+            let gap = chain.segments.first()?.footer.gap.clone()?;
+            Some(AcceptedGap { opened: *id, gap })
+        };
+        self.chains.iter().filter_map(gap).collect()
     }
 
     /// The chains of a topic.

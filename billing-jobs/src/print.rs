@@ -9,6 +9,7 @@ use rating::{Bill, Difference};
 use service::output::line;
 
 use crate::closing::Closing;
+use crate::lake::AcceptedGap;
 use crate::reconcile::{Harvest, Report};
 
 /// So many partitions that keep a month open are named; JSON has all.
@@ -137,6 +138,17 @@ pub(crate) fn report(report: &Report) {
     }
     if report.conflicts > 0 {
         line(format!("request ids used for more than one body, each of which is billed: {}", report.conflicts));
+    }
+}
+
+/// What was never landed, by whose decision.
+pub(crate) fn gaps(gaps: &[AcceptedGap]) {
+    for AcceptedGap { opened, gap } in gaps {
+        let to = gap.to.map_or("?".to_owned(), |to| to.to_string());
+        line(format!(
+            "gap before {opened}: offsets [{}, {to}) are missing; accepted by {} at {}: {}",
+            gap.from, gap.operator, gap.decided_at, gap.reason
+        ));
     }
 }
 

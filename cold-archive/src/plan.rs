@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use contract::Digest;
 use seals::run::CutPart;
 use seals::{PartitionId, Seal, StoredRun};
@@ -32,19 +32,18 @@ pub fn parts(sealed: &[Seal], chains: Vec<Chain>) -> anyhow::Result<Vec<Part>> {
         let id = PartitionId { topic, epoch, partition };
         let Some(head) = segments.last() else { continue };
         let (to, head_sha256) = (head.footer.next_offset, head.sha256);
-        let from = match ends.remove(&id) {
-            None => segments.first().map_or(to, |first| first.footer.start),
+        let (from, sealed) = match ends.remove(&id) {
+            None => (segments.first().map_or(to, |first| first.footer.start), 0),
             Some((end, _)) if to < end => bail!("{id} was sealed up to offset {end}, but is landed only up to {to}"),
             Some((end, sha256)) => {
                 let ends_there = |segment: &Segment| segment.footer.next_offset == end && segment.sha256 == sha256;
-                ensure!(
-                    segments.iter().any(ends_there),
-                    "{id}: the segment that was sealed last, which ends at offset {end}, is another one now"
-                );
-                end
+                let last = segments.iter().position(ends_there).with_context(|| {
+                    format!("{id}: the segment that was sealed last, which ends at offset {end}, is another one now")
+                })?;
+                (end, last + 1)
             }
         };
-        segments.retain(|segment| segment.footer.start >= from);
+        segments.drain(..sealed);
         parts.push(Part { id, from, to, head_sha256, segments });
     }
     if let Some((id, (end, _))) = ends.first_key_value() {

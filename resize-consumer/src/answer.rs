@@ -206,7 +206,7 @@ impl Answerer {
             limits: self.rules.limits,
             deadline: received.attempt.deadline,
         };
-        let resized = self.careful.resize(&self.pool, job, careful).await?;
+        let resized = self.careful.resize(job, careful).await?;
         self.metrics.stages.resized(resized.as_ref().map_or_else(|rejection| &rejection.measures, |o| &o.measures));
         resized.map_err(Stopped::Rejected)
     }

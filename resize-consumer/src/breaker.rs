@@ -76,7 +76,7 @@ impl Breaker {
             // Begun before it opened.
             State::Open { .. } | State::HalfOpen { .. } => return false,
         }
-        self.state = State::Open { until: now + self.pause / 2 + super::backoff::below(self.pause / 2, random) };
+        self.state = State::Open { until: now + self.pause / 2 + service::backoff::below(self.pause / 2, random) };
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         true
     }

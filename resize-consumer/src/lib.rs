@@ -11,7 +11,6 @@
 //! [`engine`] (a crate of its own) is pure: bytes and parameters in, bytes and measures out.
 
 mod answer;
-mod backoff;
 mod breaker;
 pub mod careful;
 mod config;
@@ -70,7 +69,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     watchdog::watch(Arc::clone(&progress), config.watchdog, shutdown.clone())?;
     let answerer = Arc::new(Answerer {
         producer: Producer::with_linger(&config.kafka, LINGER)?,
-        pool: Pool::new(config.threads, &metrics)?,
+        pool: Pool::new(config.threads)?,
         careful: Careful::new(config.careful, config.threads, store.clone(), metrics.clone(), Arc::clone(&progress))?,
         rules: config.rules.clone(),
         retries: Retries::new(config.give_up_after, Arc::clone(&progress), health.clone(), metrics.clone()),

@@ -1,6 +1,6 @@
 //! What the worker counts and times. Each field is a handle; counting is an atomic or a short lock.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::usage::{Outcome, UsageEvent};
 use engine::Measures;
@@ -155,6 +155,28 @@ fn name(reason: &contract::usage::Reason) -> String {
     match serde_json::to_value(reason) {
         Ok(serde_json::Value::String(name)) => name,
         _ => "unknown".to_owned(),
+    }
+}
+
+/// A fetched image's wait for a thread: counted while it lasts, timed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    waiting: Gauge,
+    waits: Histogram,
+    since: Instant,
+}
+
+impl Queued {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        metrics.queued.inc();
+        Self { waiting: metrics.queued.clone(), waits: metrics.stages.queue.clone(), since: Instant::now() }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.waiting.dec();
+        observe(&self.waits, self.since.elapsed());
     }
 }
 

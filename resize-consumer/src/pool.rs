@@ -6,18 +6,14 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
 
 use contract::ids::Label;
 use contract::resize::Resize;
 use contract::usage::Reason;
 use engine::{Engine, Limits, Measures, Output, Rejection};
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::careful;
-use crate::metrics::{self, Metrics};
 
 /// Of a thread of the pool, and of a child.
 pub(crate) const STACK_BYTES: usize = 2 << 20;
@@ -26,41 +22,27 @@ thread_local! {
     static ENGINE: RefCell<Engine> = RefCell::new(Engine::default());
 }
 
-pub(crate) struct Pool {
-    runtime: Option<Runtime>,
-    queued: Gauge,
-    queue: Histogram,
-}
+pub(crate) struct Pool(Option<Runtime>);
 
 impl Pool {
-    pub(crate) fn new(threads: usize, metrics: &Metrics) -> anyhow::Result<Self> {
+    pub(crate) fn new(threads: usize) -> anyhow::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         let builder = builder.worker_threads(threads).thread_name("resize").thread_stack_size(STACK_BYTES);
-        let runtime = Some(builder.enable_all().build()?);
-        Ok(Self { runtime, queued: metrics.queued.clone(), queue: metrics.stages.queue.clone() })
+        Ok(Self(Some(builder.enable_all().build()?)))
     }
 
     /// Answers something on one of the threads.
     pub(crate) fn spawn(&self, answer: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = &self.runtime {
+        if let Some(runtime) = &self.0 {
             runtime.spawn(answer);
         }
-    }
-
-    /// Lets those go first who are about to end, and whose turn it is.
-    pub(crate) async fn turn(&self) {
-        let since = Instant::now();
-        self.queued.inc();
-        tokio::task::yield_now().await;
-        self.queued.dec();
-        metrics::observe(&self.queue, since.elapsed());
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         // Waiting for the threads is not allowed where this may be dropped.
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }

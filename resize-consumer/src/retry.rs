@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use contract::BrokerTime;
 use log::LogError;
+use service::backoff::{self, Budget, random};
 use service::{Health, clock};
 use store::StoreError;
 use tokio::sync::Notify;
 
-use crate::backoff::{self, Budget};
 use crate::breaker::{Breaker, Pass};
 use crate::careful;
 use crate::metrics::Metrics;
@@ -239,10 +239,4 @@ pub(crate) fn whole(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Different in every process and call; nothing stored depends on it.
-fn random() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one(0_u8)
 }

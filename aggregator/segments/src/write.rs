@@ -61,6 +61,11 @@ pub struct Built {
     pub footer: SegmentFooter,
 }
 
+/// What a row takes while it waits, names and growing columns included.
+const USAGE_ROW_BYTES: usize = 300;
+/// What a decoded record takes beside its content.
+const OTHER_ROW_BYTES: usize = 500;
+
 /// Records of one partition on their way into a segment.
 #[derive(Debug)]
 pub struct Pending {
@@ -112,6 +117,15 @@ impl Pending {
     /// Bytes of the records pushed, as they stand in the log.
     pub fn record_bytes(&self) -> usize {
         self.record_bytes
+    }
+
+    /// Roughly what is held in memory for the records pushed.
+    pub fn memory_bytes(&self) -> usize {
+        match self.topic {
+            // Kept in columns, without what they don't have.
+            Topic::Usage => self.places.offsets.len() * USAGE_ROW_BYTES,
+            _ => self.record_bytes + self.places.offsets.len() * OTHER_ROW_BYTES,
+        }
     }
 
     /// Takes the next record. A tick gives no row. A record that can't be read gives a quarantined row, and the inner

@@ -56,13 +56,19 @@ pub(crate) async fn check(files: &Files<'_>, seals: &[Seal], findings: &mut Vec<
         if let Some(content) = &content {
             tally.rows += landed.rows;
             tally.segments += content.segments;
-            let problem = check_link(part, landed, &content.ends, heads.get(&part.id));
+            let problem = check_link(part, landed, &content.ends, before(&heads, part.id));
             findings.extend(problem.map(|problem| Finding::arch_3(path, located(problem))));
         }
         heads.insert(part.id, content.map(|content| content.ends.head_sha256));
     }
     tally.partitions = heads.len();
     tally
+}
+
+/// What a partition's next file hangs on: the file before it, or where an epoch begins, the end of the one before.
+fn before(heads: &BTreeMap<PartitionId, Option<Digest>>, id: PartitionId) -> Option<&Option<Digest>> {
+    let old = || Some(PartitionId { epoch: id.epoch.checked_sub(1)?, ..id });
+    heads.get(&id).or_else(|| heads.get(&old()?))
 }
 
 type Job<'a> = (&'a Seal, &'a SealedPartition, &'a LandedFile);
@@ -82,9 +88,8 @@ fn check_link(
     before: Option<&Option<Digest>>,
 ) -> Option<String> {
     let expected = match before {
-        // A chain begins with no segment before it; that of a later epoch may name the old one's head.
-        None if part.id.epoch == 0 => Some(None),
-        None | Some(None) => None,
+        None => Some(None),
+        Some(None) => None,
         Some(head) => Some(*head),
     };
     if expected.is_some_and(|expected| expected != ends.previous_sha256) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use cold_archive::seal::{self, Outcome};
 use cold_archive::verify::{self, Report};
-use contract::footer::Clock;
+use contract::footer::{Clock, Gap};
 use contract::layout::{self, Topic};
 use contract::record::Record;
 use contract::{AccountVersion, BrokerTime, Digest, tick};
@@ -46,8 +46,24 @@ impl Lake {
     /// Lands one segment: readable accounts, unreadable records elsewhere, and a tick at the end if asked for.
     pub(crate) async fn land(&self, topic: Topic, partition: i32, rows: i64, ticked: bool) {
         let head = segments::read_head(&self.store, topic, partition).await.unwrap();
-        let start = head.as_ref().map_or(0, |head| head.footer.next_offset);
-        let built = segment(topic, partition, start, head.map(|head| head.sha256), rows, ticked);
+        let (epoch, start) = head.as_ref().map_or((0, 0), |head| (head.footer.epoch, head.footer.next_offset));
+        let built = segment_of(epoch, topic, partition, start, head.map(|head| head.sha256), rows, ticked);
+        assert_eq!(self.store.create(&built.path, built.bytes).await.unwrap(), Put::Created);
+    }
+
+    /// Lets a partition go on at `start`, as an operator does.
+    pub(crate) async fn accept_gap(&self, topic: Topic, partition: i32, start: i64) {
+        let head = segments::read_head(&self.store, topic, partition).await.unwrap().unwrap();
+        let gap = Gap {
+            head: Some(head.path.clone()),
+            from: head.footer.next_offset,
+            to: None,
+            found: "hole".to_owned(),
+            operator: "kim".to_owned(),
+            reason: "a lost disk".to_owned(),
+            decided_at: BrokerTime::from_millis(T0),
+        };
+        let built = segments::build_gap(topic, partition, 2, Some(&head), start, gap, Clock::Broker).unwrap();
         assert_eq!(self.store.create(&built.path, built.bytes).await.unwrap(), Put::Created);
     }
 
@@ -143,6 +159,18 @@ pub(crate) fn segment(
     rows: i64,
     ticked: bool,
 ) -> Built {
+    segment_of(0, topic, partition, start, previous_sha256, rows, ticked)
+}
+
+fn segment_of(
+    epoch: u32,
+    topic: Topic,
+    partition: i32,
+    start: i64,
+    previous_sha256: Option<Digest>,
+    rows: i64,
+    ticked: bool,
+) -> Built {
     let mut pending = Pending::new(topic).unwrap();
     let mut push = |offset: i64, record: &Record| {
         // An unreadable record is a quarantined row.
@@ -155,7 +183,7 @@ pub(crate) fn segment(
         push(start + rows, &tick::record(topic.name(), partition, start + rows));
     }
     let clock = Clock::Broker;
-    pending.build(&Link { topic, epoch: 0, partition, partition_count: 2, start, previous_sha256, clock }).unwrap()
+    pending.build(&Link { topic, epoch, partition, partition_count: 2, start, previous_sha256, clock }).unwrap()
 }
 
 fn record(topic: Topic, offset: i64) -> Record {

@@ -113,6 +113,26 @@ async fn arch_3_a_full_file_is_followed_by_another_that_goes_on_from_it() {
 }
 
 #[tokio::test]
+async fn arch_3_a_gap_is_sealed_with_the_epoch_that_it_opens() {
+    for lake in [Lake::in_memory(), Lake::in_folder()] {
+        lake.land(Topic::Accounts, 0, 3, false).await;
+        lake.accept_gap(Topic::Accounts, 0, 7).await;
+        lake.sealed(1).await;
+        assert!(matches!(lake.seal(2).await.unwrap(), Outcome::Nothing { .. }), "the gap is sealed twice");
+        lake.land(Topic::Accounts, 0, 2, false).await;
+        lake.sealed(3).await;
+        lake.accept_gap(Topic::Accounts, 0, 0).await; // a log that was made anew
+        lake.land(Topic::Accounts, 0, 1, false).await;
+        lake.sealed(4).await;
+        let ranges: Vec<_> = manifests(&lake).await.iter().map(ranges).collect();
+        assert_eq!(ranges[0], ["accounts/0 [0, 3) 0..3=3", "accounts/0 [7, 7) 7..7=0"]);
+        assert_eq!(ranges[1], ["accounts/0 [3, 3) ", "accounts/0 [7, 9) 7..9=2"]);
+        assert_eq!(ranges[2], ["accounts/0 [3, 3) ", "accounts/0 [9, 9) ", "accounts/0 [0, 1) 0..1=1"]);
+        assert_eq!(findings(&lake.verify().await), [""; 0]);
+    }
+}
+
+#[tokio::test]
 async fn sealing_again_with_nothing_new_changes_nothing() {
     let lake = Lake::in_memory();
     assert_eq!(lake.seal(1).await.unwrap(), Outcome::Nothing { head: None, runs_waiting: 0 });

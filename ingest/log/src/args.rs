@@ -113,6 +113,24 @@ impl Settings {
         config
     }
 
+    /// For a consumer that may hold about so many bytes of records that it was not asked for yet. They come compressed, in
+    /// answers of a part of that.
+    #[must_use]
+    pub fn fetching(mut self, bytes: usize) -> Self {
+        let answer = (bytes / 8).clamp(64 << 10, 64 << 20);
+        for (name, value) in [
+            ("queued.max.messages.kbytes", (bytes >> 10).clamp(1, 2_097_151)),
+            ("fetch.max.bytes", answer),
+            ("max.partition.fetch.bytes", answer.min(1 << 20)),
+            // Else it would raise the above. A larger record comes all the same, alone.
+            ("message.max.bytes", answer),
+            ("fetch.queue.backoff.ms", 20),
+        ] {
+            self.base.set(name, value.to_string());
+        }
+        self
+    }
+
     /// A topic's name on this broker.
     pub fn topic(&self, topic: Topic) -> String {
         format!("{}{}", self.prefix, topic.name())

@@ -72,6 +72,7 @@ impl Context {
         let starts = self.owner.assigned(&partitions).into_iter().map(|(at, start)| match start {
             Start::Committed => (at, Offset::Stored),
             Start::At(offset) => (at, Offset::Offset(offset)),
+            Start::Later => (at, Offset::End),
         });
         consumer.assign(&self.list(starts)?)
     }
@@ -243,6 +244,7 @@ impl Consumer {
         let starts = context.owner.assigned(&all).into_iter().map(|(at, start)| match start {
             Start::Committed => (at, Offset::Beginning),
             Start::At(offset) => (at, Offset::Offset(offset)),
+            Start::Later => (at, Offset::End),
         });
         let assign = context.list(starts).and_then(|list| consumer.inner.assign(&list));
         assign.map_err(LogError::kafka("cannot read the topics"))?;

@@ -43,6 +43,11 @@ impl Lookup {
         self.consumer.partition_count(topic)
     }
 
+    /// See [`Consumer::watermarks`].
+    pub fn watermarks(&self, at: Partition) -> Result<(i64, i64), LogError> {
+        self.consumer.watermarks(at)
+    }
+
     /// Looks places up in the log as it is now. A place that is left out of the answer was not answered in time.
     pub fn look_up(&self, places: &[(Partition, i64)]) -> Result<BTreeMap<Partition, Found>, LogError> {
         let mut found = BTreeMap::new();

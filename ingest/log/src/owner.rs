@@ -20,6 +20,8 @@ pub enum Start {
     /// At the group's committed offset.
     Committed,
     At(i64),
+    /// Nowhere yet: the owner will seek. Until then it may be handed records that are appended meanwhile.
+    Later,
 }
 
 /// Who keeps the state of the partitions. Called inside [`crate::Consumer::poll`], on its thread; may block for seconds.

@@ -1,5 +1,6 @@
 //! What every binary has: flags, tracing, health, shutdown, exit codes. Links no Kafka and no DataFusion.
 
+pub mod backoff;
 pub mod clock;
 pub mod flags;
 pub mod health;

@@ -43,8 +43,8 @@ use store::Store;
 use self::process::Children;
 use self::suspects::Suspects;
 use crate::answer::past;
-use crate::metrics::Metrics;
-use crate::pool::{Pool, resize_here};
+use crate::metrics::{Metrics, Queued};
+use crate::pool::resize_here;
 use crate::retry::time_left;
 use crate::watchdog::Progress;
 
@@ -182,12 +182,14 @@ impl Careful {
     }
 
     /// Resizes: in a child if `careful` or for a reason of ours, else right here, on a thread of the pool.
-    pub(crate) async fn resize(&self, pool: &Pool, job: Job, careful: bool) -> Resized<Died> {
+    pub(crate) async fn resize(&self, job: Job, careful: bool) -> Resized<Died> {
         let suspected = || self.suspects.suspected(&job.customer, &job.source, Instant::now());
         if careful || self.always || suspected() {
             return self.resize_in_child(job).await;
         }
-        pool.turn().await;
+        let queued = Queued::new(&self.metrics);
+        tokio::task::yield_now().await; // those first who are about to end
+        drop(queued);
         let _watched = self.progress.job(format!("the source with sha256 {}", job.source));
         Ok(job.refused().map_or_else(|| resize_here(&job.input, &job.params, &job.limits), Err))
     }
@@ -198,7 +200,7 @@ impl Careful {
         let bounds = Bounds::new(self.cpu_seconds, &job.limits);
         let mut attempt = 1;
         loop {
-            let died = match self.children.resize(job.clone(), bounds).await {
+            let died = match self.children.resize(job.clone(), bounds, Queued::new(&self.metrics)).await {
                 Some(Ok(resized)) => {
                     self.metrics.careful_conversions.inc();
                     return Ok(resized);

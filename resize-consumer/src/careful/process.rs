@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::frame::{self, Task};
 use super::{Bounds, Death, Job, Resized, child, poison};
+use crate::metrics::Queued;
 
 /// A child that is not needed for so long ends.
 const IDLE: Duration = Duration::from_secs(10);
@@ -63,9 +64,10 @@ impl Children {
     }
 
     /// Resizes in a child. `None` if that panicked.
-    pub(super) async fn resize(&self, job: Job, bounds: Bounds) -> Option<Resized<Death>> {
+    pub(super) async fn resize(&self, job: Job, bounds: Bounds, queued: Queued) -> Option<Resized<Death>> {
         let (answer, answered) = oneshot::channel();
         self.0.spawn(move || {
+            drop(queued);
             let resize = || job.refused().map_or_else(|| resize(&job, &bounds), |why| Ok(Err(why)));
             if let Ok(done) = catch_unwind(AssertUnwindSafe(resize)) {
                 let _ = answer.send(done); // the asker may be gone, at a shutdown

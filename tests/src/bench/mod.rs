@@ -2,6 +2,7 @@
 #![allow(clippy::cast_precision_loss)] // figures for people to read
 
 pub mod careful;
+pub mod landing;
 mod latency;
 pub mod resize;
 pub mod worker;

@@ -118,7 +118,7 @@ async fn at_rate(photo: &Photo, rate: f64, seconds: u32) -> Result<latency::Late
     Ok(latency)
 }
 
-fn median(mut figures: Vec<f64>) -> Result<f64> {
+pub(super) fn median(mut figures: Vec<f64>) -> Result<f64> {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().context("no runs")
 }

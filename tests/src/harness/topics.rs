@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use contract::footer::Clock;
 use contract::layout::Topic;
 use log::{KafkaArgs, Settings};
@@ -53,6 +53,13 @@ impl Topics {
         let topics = Self { broker: Broker::Kafka(brokers), prefix, partitions, clock };
         topics.create_missing().await?;
         Ok(topics)
+    }
+
+    /// The same topics on the same Kafka, for another system.
+    pub fn again(&self) -> Result<Self> {
+        let Broker::Kafka(brokers) = &self.broker else { bail!("the embedded broker is of one system") };
+        let (prefix, partitions, clock) = (self.prefix.clone(), self.partitions, self.clock);
+        Ok(Self { broker: Broker::Kafka(brokers.clone()), prefix, partitions, clock })
     }
 
     /// A broker in this process. It has no append time and keeps 5 MB of each partition.

@@ -84,7 +84,7 @@ fn servers_folder() -> PathBuf {
 }
 
 /// The folder of a server that `make setup` has fetched to the end.
-fn installed(name: &str) -> Result<PathBuf> {
+pub fn installed(name: &str) -> Result<PathBuf> {
     let folder = servers_folder().join(name);
     ensure!(folder.join(".complete").is_file(), "{} is missing or unfinished: run `make setup`", folder.display());
     Ok(folder)

@@ -6,21 +6,27 @@ const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Exponential backoff with full jitter: any time up to a bound that doubles with each retry. `retry` counts from 0.
-pub(crate) fn pause(retry: u32, random: u64) -> Duration {
+pub fn pause(retry: u32, random: u64) -> Duration {
     below(FIRST.saturating_mul(1 << retry.min(10)).min(LONGEST), random)
 }
 
 /// A time below `most`, or zero.
-pub(crate) fn below(most: Duration, random: u64) -> Duration {
+pub fn below(most: Duration, random: u64) -> Duration {
     let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
     Duration::from_micros(random % most.max(1))
+}
+
+/// Different in every process and call; nothing stored may depend on it.
+pub fn random() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0_u8)
 }
 
 /// A token bucket for all retries of the process, in tenths of a retry: a tenth for each call made, and one retry a
 /// second besides, so that a trickle of calls is retried too. When everything fails, retries are so at most a tenth of
 /// the load, and a store that comes back is not met by a storm.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     tenths: u64,
     filled: Instant,
 }
@@ -31,17 +37,17 @@ const EACH_TENTH: Duration = Duration::from_millis(100);
 
 impl Budget {
     /// With a few retries to begin with.
-    pub(crate) fn new(now: Instant) -> Self {
+    pub fn new(now: Instant) -> Self {
         Self { tenths: 10 * RETRY, filled: now }
     }
 
     /// A first try of anything was made.
-    pub(crate) fn call(&mut self) {
+    pub fn call(&mut self) {
         self.tenths = (self.tenths + 1).min(MOST);
     }
 
     /// Takes a retry, or says how long to wait before asking again.
-    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let since = now.saturating_duration_since(self.filled);
         let tenths = u64::try_from(since.as_millis() / EACH_TENTH.as_millis()).unwrap_or(MOST).min(MOST);
         self.tenths = (self.tenths + tenths).min(MOST);
