@@ -67,8 +67,8 @@ pub(crate) enum Command {
 }
 
 /// What the process takes before it has read anything, with librdkafka's and the allocator's slack.
-const BASE_BYTES: usize = 96 << 20;
-const LEAST_MEMORY: u64 = 192 << 20;
+const BASE_BYTES: usize = 128 << 20;
+const LEAST_MEMORY: u64 = 256 << 20;
 
 /// How the memory is shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

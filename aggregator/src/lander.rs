@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::layout::Topic;
-use log::{Consumer, LogError, Lookup, Partition, Polled, Producer, Reset};
+use log::{Consumer, LogError, Lookup, Partition, Polled, Producer, Reset, Start};
 use service::{Health, Shutdown};
 use store::Store;
 use tokio::runtime::Handle;
@@ -149,12 +149,17 @@ impl Lander<'_> {
             before < stopped(&self.owned) || before > 0,
             "Kafka says that an offset is out of range, yet every chain fits its log"
         );
-        // It may have been that of one that was stopped at before. librdkafka reads the one it was no further until it is
-        // sought: so each that goes on is.
-        for (at, state) in self.owned.states().iter().filter(|(_, state)| !state.stopped()) {
-            self.consumer.seek(*at, state.start())?;
-        }
-        Ok(())
+        // It may have been that of one that was stopped at before.
+        self.read_on()
+    }
+
+    /// Reads all that are ours from where they stand: librdkafka has given up one whose offset was not in the log, and can't
+    /// be told to go on with it alone.
+    pub(crate) fn read_on(&self) -> anyhow::Result<()> {
+        let start = |state: &State| if state.stopped() { Start::Later } else { Start::At(state.start()) };
+        let mut starts: Vec<_> = self.owned.states().iter().map(|(at, state)| (*at, start(state))).collect();
+        starts.extend(self.owned.headless().iter().map(|at| (*at, Start::Later)));
+        Ok(self.consumer.read_from(starts)?)
     }
 
     /// Those whose log still is the one that was landed. One that was made anew under a running consumer is read on at

@@ -46,6 +46,10 @@ impl Lander<'_> {
                 others.push((state.memory_bytes(), *at));
             }
         }
+        if due.is_empty() && others.is_empty() {
+            // What was pending went to other owners: reading on will show whether there still is trouble.
+            return self.recovered();
+        }
         // Writing a segment takes about twice again what its records take.
         others.sort_unstable();
         let mut largest = others.last().map_or(0, |(bytes, _)| *bytes);
@@ -160,26 +164,28 @@ impl Lander<'_> {
             let states = self.owned.states();
             states.iter().filter(|(_, state)| state.stopped()).map(|(at, state)| (*at, Some(state.epoch()))).collect()
         };
+        let mut fresh = Vec::new();
         for (at, epoch) in headless.into_iter().chain(stopped) {
             let head = match self.runtime.block_on(read_head(self.store, at.topic, at.partition)) {
                 Ok(head) => head,
-                Err(error) if error.passes() => return Ok(()),
+                Err(error) if error.passes() => break,
                 Err(error) => return Err(error.into()),
             };
             if epoch.is_some_and(|epoch| head.as_ref().is_none_or(|head| head.footer.epoch <= epoch)) {
                 continue;
             }
-            let Some(state) = State::new(at, head, now) else { continue };
-            if let Err(error) = self.consumer.seek(at, state.start()) {
-                tracing::warn!(partition = %at, %error, "it can't be read from its head yet");
-                return Ok(());
-            }
+            fresh.extend(State::new(at, head, now).map(|state| (at, state)));
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        for (at, state) in fresh {
             tracing::info!(partition = %at, epoch = state.epoch(), offset = state.start(), "goes on");
             self.owned.headless().remove(&at);
             self.owned.states().insert(at, state);
             self.health.well(&at.to_string());
         }
-        Ok(())
+        self.read_on()
     }
 }
 

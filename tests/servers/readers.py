@@ -16,7 +16,7 @@ def by_duckdb(path):
         SELECT count(*), count(quarantine_reason), count(DISTINCT request_id), min(request_id)::varchar,
             max(epoch_ms(append_time)), {sums}
         FROM '{path}'"""
-    rows, quarantined, ids, first, last_time, *sums = duckdb.sql(query).fetchone()
+    rows, quarantined, ids, first, last_time, *sums = duckdb.sql(query).fetchall()[0]
     return [rows, quarantined, ids, first, last_time, *sums]
 
 

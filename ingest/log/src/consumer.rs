@@ -69,12 +69,22 @@ impl Context {
     fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
         let partitions = self.partitions(list);
         tracing::info!(partitions = partitions.len(), "assigned");
-        let starts = self.owner.assigned(&partitions).into_iter().map(|(at, start)| match start {
-            Start::Committed => (at, Offset::Stored),
+        self.read_from(consumer, self.owner.assigned(&partitions))
+    }
+
+    /// Librdkafka remembers for ever that we paused a partition, even if it was another's meanwhile.
+    fn read_from(&self, consumer: &BaseConsumer<Self>, starts: Vec<(Partition, Start)>) -> Result<(), KafkaError> {
+        let list = self.starts(starts, Offset::Stored)?;
+        consumer.resume(&list)?;
+        consumer.assign(&list)
+    }
+
+    fn starts(&self, starts: Vec<(Partition, Start)>, committed: Offset) -> Result<TopicPartitionList, KafkaError> {
+        self.list(starts.into_iter().map(|(at, start)| match start {
+            Start::Committed => (at, committed),
             Start::At(offset) => (at, Offset::Offset(offset)),
             Start::Later => (at, Offset::End),
-        });
-        consumer.assign(&self.list(starts)?)
+        }))
     }
 
     fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
@@ -241,12 +251,8 @@ impl Consumer {
             all.extend(partitions.map(|partition| Partition { topic: *topic, partition }));
         }
         let context = Arc::clone(consumer.inner.context());
-        let starts = context.owner.assigned(&all).into_iter().map(|(at, start)| match start {
-            Start::Committed => (at, Offset::Beginning),
-            Start::At(offset) => (at, Offset::Offset(offset)),
-            Start::Later => (at, Offset::End),
-        });
-        let assign = context.list(starts).and_then(|list| consumer.inner.assign(&list));
+        let starts = context.starts(context.owner.assigned(&all), Offset::Beginning);
+        let assign = starts.and_then(|list| consumer.inner.assign(&list));
         assign.map_err(LogError::kafka("cannot read the topics"))?;
         Ok(consumer)
     }
@@ -283,7 +289,12 @@ impl Consumer {
         })
     }
 
-    /// Moves to another offset of a partition that is assigned.
+    /// Goes on with these partitions, all that are ours, from here; also with one that librdkafka stopped to read.
+    pub fn read_from(&self, starts: Vec<(Partition, Start)>) -> Result<(), LogError> {
+        self.inner.context().read_from(&self.inner, starts).map_err(LogError::kafka("cannot read on"))
+    }
+
+    /// Moves to another offset of a partition that is read.
     pub fn seek(&self, at: Partition, offset: i64) -> Result<(), LogError> {
         let name = self.inner.context().settings.topic(at.topic);
         let moved = self.inner.seek(&name, at.partition, Offset::Offset(offset), ANSWER_TIMEOUT);

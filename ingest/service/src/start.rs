@@ -78,6 +78,8 @@ fn prepare(args: &CommonArgs) -> anyhow::Result<tokio::runtime::Runtime> {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would say so on stderr, and panic if that takes no more: as when the disk is full.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     match args.log_format {
         LogFormat::Text => logs.with_target(false).init(),
