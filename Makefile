@@ -37,17 +37,17 @@ lint: ## Check format, clippy, licenses and sources of dependencies
 	target/tools/bin/cargo-deny --locked check licenses bans sources
 
 bench: setup ## Measure throughput, release build; rows go to target/bench
-	cargo build --locked --release --bins -p ingest -p resize-consumer -p system-tests
+	cargo build --locked --release --workspace --bin resize-consumer --bin bench-worker --bin bench-careful --bin with-servers
 	$(BUILT)/release/with-servers -- $(BUILT)/release/bench-worker
 	$(BUILT)/release/with-servers -- $(BUILT)/release/bench-careful
 
 bench-landing: setup ## Measure how many usage events a CPU-second lands from a real Kafka: make bench-landing [ARGS='--runs 1']
-	cargo build --locked --release --bins -p ingest -p aggregator -p system-tests
+	cargo build --locked --release --workspace --bin aggregator --bin bench-landing --bin with-servers
 	$(BUILT)/release/with-servers -- $(BUILT)/release/bench-landing $(ARGS)
 
 bench-resize: ## Compare the resize engine with sharp and Pillow: make bench-resize [ARGS='--set png']
 	tests/servers/setup.sh peers
-	cargo build --locked --release -p system-tests --bin bench-resize
+	cargo build --locked --release --workspace --bin bench-resize
 	$(BUILT)/release/bench-resize $(ARGS)
 
 # With clang, the codecs in C are watched and traced like the Rust code; without, they are only linked.

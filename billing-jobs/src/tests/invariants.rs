@@ -119,6 +119,24 @@ async fn log_1_a_dead_letter_answers_only_the_record_that_it_carries() {
     assert_eq!(broken(&landing).await, ["LOG-1"]);
 }
 
+/// What follows a gap is billed, and who billed it knows of the gap.
+#[tokio::test]
+async fn land_1_an_accepted_gap_is_shown_by_every_draft() {
+    let mut landing = healthy().await;
+    assert_eq!(drafted(&landing).await.0.inputs.gaps, []);
+    landing.accept_gap(Topic::Usage, 0, 3).await;
+    let asked = request("acme", id(NOON, 2), 320);
+    let offset = landing.request(&asked, NOON).await;
+    landing.events(0, &[done(&asked, offset, NOON, 7)]).await;
+    let (draft, report) = drafted(&landing).await;
+    assert!(report.holds(), "{report:?}");
+    assert_eq!(draft.bills[0].lines[0].quantity.to_string(), "2");
+    let shown: serde_json::Value = serde_json::from_slice(&draft.inputs_json).unwrap();
+    assert_eq!(shown["gaps"][0]["opened"]["epoch"], 1);
+    assert_eq!(shown["gaps"][0]["gap"]["operator"], "kim");
+    assert_eq!((&shown["gaps"][0]["gap"]["from"], &shown["gaps"][0]["gap"]["to"]), (&1.into(), &4.into()));
+}
+
 /// An event whose id was minted a month before it was accepted is in no rollup of the month.
 #[tokio::test]
 async fn dedup_1_an_event_of_the_month_that_is_not_rolled_up_is_named() {

@@ -1,8 +1,6 @@
 //! A small lake in memory, landed through the real segment writer.
 
-use std::collections::BTreeMap;
-
-use contract::footer::Clock;
+use contract::footer::{Clock, Gap};
 use contract::layout::Topic;
 use contract::request::{Attempt, Source};
 use contract::resize::Resize;
@@ -91,36 +89,52 @@ pub(super) fn account(customer: &str, version: u32, from: &str, plan: &str) -> A
 /// Lands one segment per call and partition.
 pub(super) struct Landing {
     pub(super) store: Store,
-    heads: BTreeMap<(Topic, i32), (i64, Digest)>,
     clock: Clock,
 }
 
 impl Landing {
     pub(super) fn new() -> Self {
-        Self { store: Store::open("memory:///").unwrap(), heads: BTreeMap::new(), clock: Clock::Broker }
+        Self { store: Store::open("memory:///").unwrap(), clock: Clock::Broker }
     }
 
     /// Appends records; answers the offset of the first.
     pub(super) async fn land(&mut self, topic: Topic, partition: i32, records: &[(BrokerTime, Record)]) -> i64 {
-        let head = self.heads.get(&(topic, partition)).copied();
-        let start = head.map_or(0, |(next, _)| next);
+        let head = segments::read_head(&self.store, topic, partition).await.unwrap();
+        let (epoch, start) = head.as_ref().map_or((0, 0), |head| (head.footer.epoch, head.footer.next_offset));
         let mut pending = Pending::new(topic).unwrap();
         for (offset, (time, record)) in (start..).zip(records) {
             let _quarantined = pending.push(offset, *time, &record.view()).unwrap();
         }
         let link = Link {
             topic,
-            epoch: 0,
+            epoch,
             partition,
             partition_count: partition + 1,
             start,
-            previous_sha256: head.map(|(_, sha256)| sha256),
+            previous_sha256: head.map(|head| head.sha256),
             clock: self.clock,
         };
         let built = pending.build(&link).unwrap();
-        assert_eq!(self.store.create(&built.path, built.bytes.clone()).await.unwrap(), Put::Created);
-        self.heads.insert((topic, partition), (built.footer.next_offset, Digest::of(&built.bytes)));
+        assert_eq!(self.store.create(&built.path, built.bytes).await.unwrap(), Put::Created);
         start
+    }
+
+    /// Lets a partition go on behind `missing` records, as an operator does.
+    pub(super) async fn accept_gap(&mut self, topic: Topic, partition: i32, missing: i64) {
+        let head = segments::read_head(&self.store, topic, partition).await.unwrap().unwrap();
+        let from = head.footer.next_offset;
+        let gap = Gap {
+            head: Some(head.path.clone()),
+            from,
+            to: Some(from + missing),
+            found: "hole".to_owned(),
+            operator: "kim".to_owned(),
+            reason: "a lost disk".to_owned(),
+            decided_at: at("2026-10-11T08:00:00Z"),
+        };
+        let clock = self.clock;
+        let built = segments::build_gap(topic, partition, 1, Some(&head), from + missing, gap, clock).unwrap();
+        assert_eq!(self.store.create(&built.path, built.bytes).await.unwrap(), Put::Created);
     }
 
     pub(super) async fn request(&mut self, request: &ResizeRequest, accepted: &str) -> i64 {
