@@ -82,8 +82,7 @@ struct Figures {
 struct Compared {
     rows: i64,
     conversions: i64,
-    only_ours: i64,
-    only_theirs: i64,
+    differing: i64,
     example: Option<String>,
 }
 
@@ -119,16 +118,11 @@ impl Contest<'_> {
         let mut command = Command::new(PYTHON);
         command.args([SCRIPT, "compare"]).arg(&self.lake.folder).arg(self.result(peer));
         let compared: Compared = answer(self.with_limits(command))?;
-        let name = peer.name();
-        ensure!(
-            compared.only_ours == 0 && compared.only_theirs == 0,
-            "{} of our rows are not among {name}'s, {} of {name}'s not among ours; such as {}",
-            compared.only_ours,
-            compared.only_theirs,
-            compared.example.unwrap_or_default()
-        );
-        ensure!(compared.conversions == conversions, "{} conversions, not {conversions}", compared.conversions);
-        Ok(compared.rows)
+        let Compared { rows, conversions: counted, differing, example } = compared;
+        let example = example.unwrap_or_default();
+        ensure!(differing == 0, "{differing} of {rows} sums of {} are not ours, such as {example}", peer.name());
+        ensure!(counted == conversions, "{counted} conversions, not {conversions}");
+        Ok(rows)
     }
 
     /// As DuckDB counts them, with no help of ours.

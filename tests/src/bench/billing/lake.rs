@@ -115,9 +115,7 @@ impl Landing {
         let (partition, partitions) = (i64::from(self.partition), i64::from(PARTITIONS));
         // The first ones take what can't be shared evenly.
         let count = (events + partitions - 1 - partition) / partitions;
-        // Neighboring seeds would give the same numbers, some calls later.
-        let seed = seed ^ partition.unsigned_abs() << 32;
-        let mut repeats = Repeats::new(seed, month, count, customers);
+        let mut repeats = Repeats::new(seed.wrapping_add(partition.unsigned_abs()), month, count, customers);
         let (mut start, mut previous_sha256) = (0, None);
         while start < count {
             ensure!(!self.shutdown.is_requested(), "interrupted; the next run begins this lake anew");

@@ -3,7 +3,7 @@
 //!
 //! Each begins with the files and ends with stored sums; turns alternate, so that a busy machine is busy for all. All
 //! that a process does is paid for: ours also holds every file against its digest, and keeps the evidence of repeats.
-//! Sums and counts must be equal, row for row, or there are no figures.
+//! Sums and counts must be equal, row for row, or there are no figures; each peer's sums are compared in its first turn.
 
 mod contest;
 mod lake;
