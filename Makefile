@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint bench bench-landing bench-resize fuzz clean-data
+.PHONY: help setup demo test lint bench bench-landing bench-resize bench-billing fuzz clean-data
 
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
@@ -49,6 +49,11 @@ bench-resize: ## Compare the resize engine with sharp and Pillow: make bench-res
 	tests/servers/setup.sh peers
 	cargo build --locked --release --workspace --bin bench-resize
 	$(BUILT)/release/bench-resize $(ARGS)
+
+bench-billing: ## Compare rolling up a month of usage with DuckDB, DataFusion and Polars: make bench-billing [ARGS='--runs 1']
+	tests/servers/setup.sh billing-peers
+	cargo build --locked --release -p billing-jobs -p system-tests --bin billing-jobs --bin bench-billing
+	$(BUILT)/release/bench-billing $(ARGS)
 
 # With clang, the codecs in C are watched and traced like the Rust code; without, they are only linked.
 FUZZ_C := $(if $(shell command -v clang),CC=clang CXX=clang++ CFLAGS=-fsanitize=address$(COMMA)fuzzer-no-link)

@@ -4,6 +4,8 @@
 #   setup.sh build   what compiling needs (`make demo`, `make lint`)
 #   setup.sh all     that, and the servers that the tests run against (`make test`)
 #   setup.sh peers   what compiling needs, and the peers and photographs of `make bench-resize`
+#   setup.sh billing-peers
+#                    what compiling needs, and the peers of `make bench-billing`
 #
 # Packages come from apt and go where apt puts them; servers go into target/servers, peers and photographs into
 # target/bench. A folder there counts as finished only once its `.complete` file, written last, holds what was asked for.
@@ -17,12 +19,14 @@ readonly go_minor=25 # versitygw's go.mod asks for Go 1.25
 readonly check_jsonschema_version=0.39.0
 readonly duckdb_version=2.0.0 # independent readers of segments, the newest of November 2026, as is pyarrow
 readonly pyarrow_version=26.0.1
+readonly datafusion_version=55.0.0 # the newest of November 2026, as is Polars
+readonly polars_version=2.1.0
 readonly sharp_version=0.35.5 # the newest of November 2026, as are Pillow and Node.js
 readonly pillow_version=13.0.0
 readonly node_version=24.19.0
 readonly wallpapers=(lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 mate-backgrounds plasma-workspace-wallpapers)
 folder=$PWD/target/servers
-[[ ${1:-} != peers ]] || folder=$PWD/target/bench
+[[ ${1:-} != *peers ]] || folder=$PWD/target/bench
 readonly folder
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -140,6 +144,11 @@ fetch_sharp() {
         --ignore-scripts --no-audit --no-fund --cache "$folder/cache/npm" "sharp@$sharp_version"
 }
 
+fetch_billing_peers() {
+    python3 -m venv "$1" && "$1/bin/python" -m pip install -q --only-binary :all: "duckdb==$duckdb_version" \
+        "pyarrow==$pyarrow_version" "datafusion==$datafusion_version" "polars==$polars_version"
+}
+
 # All are under free licenses (CC BY, CC BY-SA, CC0, GPL-2+), which stand beside the pictures made of them.
 fetch_corpus() {
     local debs=$folder/cache/debs unpacked=$folder/cache/unpacked name
@@ -153,8 +162,8 @@ fetch_corpus() {
 }
 
 case ${1:-} in
-build | all | peers) ;;
-*) die "usage: setup.sh build|all|peers" ;;
+build | all | peers | billing-peers) ;;
+*) die "usage: setup.sh build|all|peers|billing-peers" ;;
 esac
 
 have cargo || die "cargo is missing: install Rust from https://rustup.rs"
@@ -168,6 +177,9 @@ if [[ $1 == peers ]]; then
     fetch venv "pillow $pillow_version node $node_version $(python3 --version)" fetch_peers
     fetch npm "sharp $sharp_version" fetch_sharp
     fetch corpus "pillow $pillow_version $(sha256sum <tests/bench/corpus.py)" fetch_corpus
+elif [[ $1 == billing-peers ]]; then
+    fetch billing-peers "duckdb $duckdb_version pyarrow $pyarrow_version datafusion $datafusion_version polars $polars_version $(python3 --version)" \
+        fetch_billing_peers
 else
     fetch "$kafka" "$kafka $(sha256sum <tests/servers/pom.xml)" fetch_kafka
     fetch "versitygw-$versitygw_version" "versitygw-$versitygw_version" fetch_versitygw

@@ -1,6 +1,7 @@
 //! Benchmarks: each prints its table and leaves it as rows in `target/bench/NAME.json`.
 #![allow(clippy::cast_precision_loss)] // figures for people to read
 
+pub mod billing;
 pub mod careful;
 pub mod landing;
 mod latency;

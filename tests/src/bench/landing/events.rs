@@ -5,10 +5,7 @@ use contract::units::{Bytes, CpuMicros, Pixels};
 use contract::usage::{Outcome, Reason, RequestPosition, Usage};
 use contract::{BrokerTime, Fingerprint, UsageEvent};
 
-const CUSTOMERS: u64 = 100_000;
 const REQUEST_PARTITIONS: u8 = 12;
-/// Events a second.
-const RATE: i64 = 10_000;
 
 const CAMERAS: [(i64, i64); 8] =
     [(4032, 3024), (6000, 4000), (3024, 4032), (1920, 1080), (1600, 1200), (1280, 960), (2048, 1536), (1080, 1350)];
@@ -17,19 +14,37 @@ const INPUTS: [&str; 4] = ["jpeg", "jpeg", "png", "webp"];
 const OUTPUTS: [&str; 3] = ["webp", "jpeg", "webp"];
 const OPERATIONS: [&str; 5] = ["resize", "resize", "resize", "crop", "convert"];
 
+/// How dense events are: so many in so many milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Traffic {
+    pub events: i64,
+    pub millis: i64,
+    pub customers: u64,
+}
+
+impl Traffic {
+    const BUSY: Self = Self { events: 10_000, millis: 1000, customers: 100_000 };
+}
+
 /// Events in the order in which a log has them, without end.
 #[derive(Debug)]
 pub struct Events {
     random: u64,
     count: i64,
     start: BrokerTime,
+    traffic: Traffic,
     request_offsets: [i64; REQUEST_PARTITIONS as usize],
 }
 
 impl Events {
-    /// The first is accepted at `start`.
+    /// As at a region's busiest; the first is accepted at `start`.
     pub fn new(seed: u64, start: BrokerTime) -> Self {
-        let mut events = Self { random: seed, count: 0, start, request_offsets: [0; REQUEST_PARTITIONS as usize] };
+        Self::of(seed, start, Traffic::BUSY)
+    }
+
+    pub fn of(seed: u64, start: BrokerTime, traffic: Traffic) -> Self {
+        let request_offsets = [0; REQUEST_PARTITIONS as usize];
+        let mut events = Self { random: seed, count: 0, start, traffic, request_offsets };
         for partition in 0..usize::from(REQUEST_PARTITIONS) {
             events.request_offsets[partition] = 40_000_000 + events.below(200_000);
         }
@@ -45,7 +60,7 @@ impl Events {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, limit: i64) -> i64 {
+    pub(crate) fn below(&mut self, limit: i64) -> i64 {
         (self.next_random() % limit.unsigned_abs()).cast_signed()
     }
 
@@ -53,18 +68,19 @@ impl Events {
         items[usize::try_from(self.next_random()).unwrap_or(0) % items.len()]
     }
 
-    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         std::array::from_fn(|_| self.next_random().to_le_bytes()[0])
     }
 
     /// Some customers ask for much more than others.
     fn customer(&mut self) -> u64 {
-        let (a, b) = (self.next_random() % CUSTOMERS, self.next_random() % CUSTOMERS);
-        a * b / CUSTOMERS
+        let customers = self.traffic.customers;
+        let (a, b) = (self.next_random() % customers, self.next_random() % customers);
+        a * b / customers
     }
 
-    fn event(&mut self) -> anyhow::Result<UsageEvent> {
-        let accepted_at = self.start.plus_millis(self.count * 1000 / RATE);
+    pub(crate) fn event(&mut self) -> anyhow::Result<UsageEvent> {
+        let accepted_at = self.start.plus_millis(self.count * self.traffic.millis / self.traffic.events);
         self.count += 1;
         // Nearly all are tried once, a moment after their id was minted.
         let age = if self.below(100) == 0 { self.below(600_000) } else { 5 + self.below(60) };
@@ -82,33 +98,24 @@ impl Events {
         );
         let rejected = self.below(100) == 0;
         let cpu_micros = input_pixels / 900 + output_pixels / 60 + self.below(1_500);
-        let done = |quantity: i64| if rejected { 0 } else { quantity };
         let (request_id, fingerprint) =
             (RequestId::from_parts(accepted_at.plus_millis(-age), self.bytes()), Fingerprint::from_bytes(self.bytes()));
         let customer_id = format!("c{:06x}", customer * 7919 % 16_777_216);
-        let outcome = if rejected {
-            Outcome::Rejected { reason: Reason::CorruptImage, detail: "the image ends early".to_owned() }
-        } else {
-            let location = format!("results/{customer_id}/{request_id}/{fingerprint}");
-            Outcome::Done {
-                location,
-                width: u32::try_from(out_width)?,
-                height: u32::try_from(output_pixels / out_width)?,
-            }
-        };
-        Ok(UsageEvent {
+        let location = format!("results/{customer_id}/{request_id}/{fingerprint}");
+        let (width, height) = (u32::try_from(out_width)?, u32::try_from(output_pixels / out_width)?);
+        let done = UsageEvent {
             customer_id: customer_id.parse()?,
             request_id,
             fingerprint,
             request,
             accepted_at,
-            outcome,
+            outcome: Outcome::Done { location, width, height },
             usage: Usage {
                 input_bytes: Bytes::new(input_bytes)?,
-                output_bytes: Bytes::new(done(output_bytes))?,
-                input_pixels: Pixels::new(done(input_pixels))?,
-                output_pixels: Pixels::new(done(output_pixels))?,
-                cpu_micros: CpuMicros::new(done(cpu_micros))?,
+                output_bytes: Bytes::new(output_bytes)?,
+                input_pixels: Pixels::new(input_pixels)?,
+                output_pixels: Pixels::new(output_pixels)?,
+                cpu_micros: CpuMicros::new(cpu_micros)?,
                 operation: self.one_of(&OPERATIONS).parse()?,
                 input_format: Some(self.one_of(&INPUTS).parse()?),
                 output_format: Some(self.one_of(&OUTPUTS).parse()?),
@@ -117,14 +124,36 @@ impl Events {
                 key_id: Some(if customer.is_multiple_of(5) { "k2" } else { "k1" }.parse()?),
                 region: "eu-1".parse()?,
             },
-        })
+        };
+        Ok(if rejected { reject(done, Reason::CorruptImage, "the image ends early") } else { done })
     }
 
-    fn request(&mut self) -> RequestPosition {
+    /// One of the count is somebody else's: time passes.
+    pub(crate) fn pass(&mut self) {
+        self.count += 1;
+    }
+
+    /// The next place in a partition of the requests.
+    pub(crate) fn request(&mut self) -> RequestPosition {
         let partition = usize::try_from(self.below(REQUEST_PARTITIONS.into())).unwrap_or(0);
         self.request_offsets[partition] += 1;
         let offset = self.request_offsets[partition];
         RequestPosition { partition: i32::try_from(partition).unwrap_or(0), offset }
+    }
+}
+
+/// The event, had it been rejected before anything was decoded.
+pub(crate) fn reject(event: UsageEvent, reason: Reason, detail: &str) -> UsageEvent {
+    UsageEvent {
+        outcome: Outcome::Rejected { reason, detail: detail.to_owned() },
+        usage: Usage {
+            output_bytes: Bytes::ZERO,
+            input_pixels: Pixels::ZERO,
+            output_pixels: Pixels::ZERO,
+            cpu_micros: CpuMicros::ZERO,
+            ..event.usage
+        },
+        ..event
     }
 }
 
