@@ -73,7 +73,8 @@ const LEAST_MEMORY: u64 = 256 << 20;
 /// How the memory is shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// Of librdkafka: what is fetched ahead, which it may pass by one answer.
+    /// Of records that librdkafka fetches ahead. It may pass that by one answer, which comes compressed; and what it
+    /// holds of a record beside its bytes is about as much again.
     pub queue_bytes: usize,
     /// Of all partitions' pending records, and of the segment that is being made of some of them.
     pub pending_bytes: usize,
@@ -81,8 +82,8 @@ pub struct Memory {
 
 impl Memory {
     fn within(bytes: usize) -> Self {
-        let queue_bytes = bytes / 8;
-        Self { queue_bytes, pending_bytes: bytes.saturating_sub(BASE_BYTES + 2 * queue_bytes) }
+        let queue_bytes = bytes / 16;
+        Self { queue_bytes, pending_bytes: bytes.saturating_sub(BASE_BYTES + 4 * queue_bytes) }
     }
 }
 

@@ -186,6 +186,15 @@ impl JsonSchema for RequestId {
     }
 }
 
+/// 255 for what is not a lower-case hex digit.
+fn hex_digit(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        _ => 255,
+    }
+}
+
 /// `$len` bytes, written as lower-case hex.
 macro_rules! hex_bytes {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $len:literal, $digits:literal) => {
@@ -213,13 +222,14 @@ macro_rules! hex_bytes {
         impl FromStr for $type {
             type Err = BadId;
             fn from_str(s: &str) -> Result<Self, BadId> {
-                let not_hex = || bad($kind, s, concat!($digits, " lower-case hex digits"));
-                if s.bytes().any(|b| b.is_ascii_uppercase()) {
-                    return Err(not_hex());
-                }
                 let mut bytes = [0; $len];
-                hex::decode_to_slice(s, &mut bytes).map_err(|_| not_hex())?;
-                Ok(Self(bytes))
+                let mut all = s.len() == 2 * $len;
+                for (byte, pair) in bytes.iter_mut().zip(s.as_bytes().chunks_exact(2)) {
+                    let (high, low) = (hex_digit(pair[0]), hex_digit(pair[1]));
+                    all &= (high | low) < 16;
+                    *byte = high << 4 | low;
+                }
+                if all { Ok(Self(bytes)) } else { Err(bad($kind, s, concat!($digits, " lower-case hex digits"))) }
             }
         }
         impl TryFrom<String> for $type {

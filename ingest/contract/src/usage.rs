@@ -2,6 +2,7 @@
 //!
 //! Being one record, "answered" and "metered" cannot come apart.
 
+mod scan;
 pub mod view;
 
 use schemars::JsonSchema;

@@ -155,6 +155,8 @@ proptest! {
         let fingerprint = Fingerprint::from_bytes(fingerprint);
         let event = UsageEvent { customer_id, request_id, fingerprint, request, accepted_at, outcome, usage };
         let mut record = event.to_record().unwrap();
+        // What our writers write is read fast.
+        prop_assert!(UsageView::read(&record.view()).is_some() || record.payload.as_ref().unwrap().contains(&b'\\'));
         for (at, byte) in edits {
             let payload = record.payload.as_mut().unwrap();
             let at = at.index(payload.len());

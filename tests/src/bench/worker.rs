@@ -48,7 +48,7 @@ pub struct Cli {
     #[arg(long, default_value_t = 4000)]
     requests: usize,
     /// Runs; the medians count
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     runs: usize,
     /// How long requests are sent at half of the rate that saturates the worker, in seconds
     #[arg(long, default_value_t = 20)]
