@@ -52,7 +52,7 @@ bench-resize: ## Compare the resize engine with sharp and Pillow: make bench-res
 
 bench-billing: ## Compare rolling up a month of usage with DuckDB, DataFusion and Polars: make bench-billing [ARGS='--runs 1']
 	tests/servers/setup.sh billing-peers
-	cargo build --locked --release -p billing-jobs -p system-tests --bin billing-jobs --bin bench-billing
+	cargo build --locked --release --workspace --bin billing-jobs --bin bench-billing
 	$(BUILT)/release/bench-billing $(ARGS)
 
 # With clang, the codecs in C are watched and traced like the Rust code; without, they are only linked.

@@ -2,12 +2,16 @@
 
 pub(super) struct Scan<'a>(&'a str);
 
+/// Of a number: so it fits, and is over 2^53, which I-JSON ends at.
+const MAX_DIGITS: usize = 18;
+
 impl<'a> Scan<'a> {
     pub(super) fn new(json: &'a [u8]) -> Option<Self> {
         std::str::from_utf8(json).ok().map(Self)
     }
 
-    /// Just this.
+    /// Just this. Inlined, the comparison is one of a length that is known.
+    #[inline]
     pub(super) fn word(&mut self, word: &str) -> Option<()> {
         self.0 = self.0.strip_prefix(word)?;
         Some(())
@@ -29,14 +33,20 @@ impl<'a> Scan<'a> {
 
     /// Source: RFC 8259, section 6: no zero leads, no plus.
     pub(super) fn integer(&mut self) -> Option<i64> {
-        let sign = usize::from(self.0.starts_with('-'));
-        let digits = self.0.bytes().skip(sign).take_while(u8::is_ascii_digit).count();
-        let (number, rest) = self.0.split_at_checked(sign + digits)?;
-        if digits > 1 && number.as_bytes()[sign] == b'0' {
+        let negative = self.word("-").is_some();
+        let (mut number, mut digits) = (0_i64, 0);
+        while let Some(digit) = self.0.as_bytes().get(digits).map(|byte| byte.wrapping_sub(b'0')).filter(|d| *d < 10) {
+            if digits == MAX_DIGITS {
+                return None;
+            }
+            number = number * 10 + i64::from(digit);
+            digits += 1;
+        }
+        if digits == 0 || digits > 1 && self.0.starts_with('0') {
             return None;
         }
-        self.0 = rest;
-        number.parse().ok()
+        self.0 = &self.0[digits..];
+        Some(if negative { -number } else { number })
     }
 
     pub(super) fn end(&self) -> Option<()> {
@@ -53,10 +63,10 @@ mod tests {
         for (json, number, rest) in [
             ("0,", Some(0), ","),
             ("-7}", Some(-7), "}"),
-            ("9223372036854775807", Some(i64::MAX), ""),
+            ("999999999999999999", Some(999_999_999_999_999_999), ""),
             ("1.5", Some(1), ".5"),
             ("1e3", Some(1), "e3"),
-            ("9223372036854775808", None, ""),
+            ("1000000000000000000", None, ""),
             ("01", None, ""),
             ("-01", None, ""),
             ("-", None, ""),
