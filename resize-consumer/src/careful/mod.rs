@@ -36,9 +36,11 @@ use bytes::Bytes;
 use contract::resize::Resize;
 use contract::usage::Reason;
 use contract::{BrokerTime, CustomerId, Digest, units};
-use engine::{Limits, Measures, Output, Rejection};
+use engine::{Inspection, Limits, Measures, Output, Rejection, inspect};
 use service::{Shutdown, clock};
 use store::Store;
+use tokio::sync::Semaphore;
+use tokio::task::block_in_place;
 
 use self::process::Children;
 use self::suspects::Suspects;
@@ -52,6 +54,10 @@ pub(crate) use self::poison::taste;
 
 /// After so many deaths from elsewhere it is the process's trouble.
 const TRIES: u32 = 3;
+/// Of a job that is short.
+const SHORT_BYTES: usize = 4 << 20;
+const SHORT_PIXELS: u64 = 8_000_000;
+const SHORT_SIDE: u32 = 2_000;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// After the first death; after the second, four times that.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -71,6 +77,15 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// Whether it takes some tenths of a second at most, by its header and what is asked for.
+    fn is_short(&self) -> bool {
+        let asked = self.params.width.unwrap_or(0).max(self.params.height.unwrap_or(0));
+        let pixels = |found: Inspection| u64::from(found.stored.0) * u64::from(found.stored.1);
+        self.input.len() <= SHORT_BYTES
+            && asked <= SHORT_SIDE
+            && inspect(&self.input, &self.limits).map_or(true, |found| pixels(found) <= SHORT_PIXELS)
+    }
+
     /// What is said without decoding: its deadline passed while it waited for a thread, or the input is another one.
     ///
     /// The digest is taken by the thread that decodes: the bytes are in its cache then.
@@ -147,6 +162,8 @@ pub(crate) struct Careful {
     always: bool,
     cpu_seconds: u64,
     children: Children,
+    /// So many long jobs at once.
+    long: Semaphore,
     suspects: Suspects,
     store: Store,
     metrics: Metrics,
@@ -154,17 +171,18 @@ pub(crate) struct Careful {
 }
 
 impl Careful {
-    /// With at most so many children at once.
+    /// With so many threads.
     pub(crate) fn new(
         rules: Rules,
-        children: usize,
+        threads: usize,
         store: Store,
         metrics: Metrics,
         progress: Arc<Progress>,
     ) -> anyhow::Result<Arc<Self>> {
         let Rules { always, cpu_seconds, suspicion } = rules;
-        let (children, suspects) = (Children::new(children)?, Suspects::new(suspicion));
-        Ok(Arc::new(Self { always, cpu_seconds, children, suspects, store, metrics, progress }))
+        let (children, long) = (Children::new(threads)?, Semaphore::new(threads));
+        let suspects = Suspects::new(suspicion);
+        Ok(Arc::new(Self { always, cpu_seconds, children, long, suspects, store, metrics, progress }))
     }
 
     /// Learns what other workers have seen: at once, and every few seconds from then on. Children that are not needed
@@ -189,9 +207,12 @@ impl Careful {
         }
         let queued = Queued::new(&self.metrics);
         tokio::task::yield_now().await; // those first who are about to end
+        let long = if job.is_short() { None } else { self.long.acquire().await.ok() };
         drop(queued);
         let _watched = self.progress.job(format!("the source with sha256 {}", job.source));
-        Ok(job.refused().map_or_else(|| resize_here(&job.input, &job.params, &job.limits), Err))
+        let resize = || job.refused().map_or_else(|| resize_here(&job.input, &job.params, &job.limits), Err);
+        // This thread's other tasks, such as answers that are being stored, do not wait for a long one.
+        Ok(if long.is_some() { block_in_place(resize) } else { resize() })
     }
 
     async fn resize_in_child(&self, job: Job) -> Resized<Died> {
@@ -228,5 +249,41 @@ impl Careful {
         let measures = measures_of(input);
         let detail = format!("the decoder did not survive the source with sha256 {source}: {how}");
         Rejection { reason: Reason::DecoderCrashed, detail, measures }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The header of a square BMP.
+    fn bmp(side: u32) -> Vec<u8> {
+        let mut header = b"BM".to_vec();
+        for field in [54 + side * side * 3, 0, 54, 40, side, side, 24 << 16 | 1, 0, 0, 0, 0, 0, 0] {
+            header.extend(field.to_le_bytes());
+        }
+        header
+    }
+
+    #[test]
+    fn what_may_take_long_is_told_by_header_length_and_what_is_asked_for() {
+        let big = [bmp(8), vec![0; SHORT_BYTES]].concat();
+        for (what, input, width, short) in [
+            ("a small one", bmp(8), 8, true),
+            ("of many pixels in few bytes", bmp(3000), 8, false),
+            ("of many bytes", big, 8, false),
+            ("enlarged", bmp(8), SHORT_SIDE + 1, false),
+            ("no image, which is refused at once", b"text".to_vec(), 8, true),
+        ] {
+            let job = Job {
+                customer: "acme".parse().unwrap(),
+                source: Digest::of(&input),
+                input: input.into(),
+                params: Resize { width: Some(width), ..Resize::default() },
+                limits: Limits::default(),
+                deadline: None,
+            };
+            assert_eq!(job.is_short(), short, "{what}");
+        }
     }
 }
