@@ -12,7 +12,8 @@ use bytes::Bytes;
 use contract::IdHour;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelector,
 };
 
 use crate::read::{ReadError, Segment};
@@ -47,9 +48,10 @@ pub fn rows_of_id_hours(
         return Ok(IdHourRows { segment, reader: None, missing: 0 });
     }
     let open = || -> parquet::errors::Result<ParquetRecordBatchReader> {
-        let mut reader = with_dictionaries(bytes)?;
+        let metadata = with_dictionaries(bytes)?;
+        let mut reader = Builder::new_with_metadata(bytes.clone(), metadata.clone());
         if wanted != segment.footer.rows {
-            reader = reader.with_row_selection(select(bytes, id_hours)?);
+            reader = reader.with_row_selection(select(bytes, metadata, id_hours)?);
         }
         let mask = ProjectionMask::columns(reader.parquet_schema(), columns.iter().copied());
         reader.with_projection(mask).with_batch_size(BATCH_ROWS).build()
@@ -80,30 +82,33 @@ impl Iterator for IdHourRows {
     }
 }
 
-fn with_dictionaries(bytes: &Bytes) -> parquet::errors::Result<Builder> {
-    let schema = Builder::try_new(bytes.clone())?.schema().clone();
+fn with_dictionaries(bytes: &Bytes) -> parquet::errors::Result<ArrowReaderMetadata> {
+    let file = ArrowReaderMetadata::load(bytes, ArrowReaderOptions::default())?;
+    let schema = file.schema();
     let words = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let fields = schema.fields().iter().map(|field| match field.data_type() {
         DataType::Utf8 => Arc::new(Field::new(field.name(), words.clone(), field.is_nullable())),
         _ => Arc::clone(field),
     });
     let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
-    Builder::try_new_with_options(bytes.clone(), options)
+    ArrowReaderMetadata::try_new(Arc::clone(file.metadata()), options)
 }
 
 /// Where the rows of `id_hours` stand.
-fn select(bytes: &Bytes, id_hours: &BTreeSet<IdHour>) -> parquet::errors::Result<RowSelection> {
-    let reader = with_dictionaries(bytes)?;
+fn select(
+    bytes: &Bytes,
+    metadata: ArrowReaderMetadata,
+    id_hours: &BTreeSet<IdHour>,
+) -> parquet::errors::Result<RowSelection> {
+    let id_hours: BTreeSet<String> = id_hours.iter().map(ToString::to_string).collect();
+    let reader = Builder::new_with_metadata(bytes.clone(), metadata);
     let mask = ProjectionMask::columns(reader.parquet_schema(), [COLUMN]);
     let mut selectors: Vec<RowSelector> = Vec::new();
     for batch in reader.with_projection(mask).with_batch_size(BATCH_ROWS).build()? {
         let batch = batch?;
         let rows = batch.column(0).as_dictionary::<Int32Type>();
         let words = rows.values().as_string::<i32>();
-        let wanted: Vec<bool> = words
-            .iter()
-            .map(|word| word.and_then(|word| word.parse().ok()).is_some_and(|unit| id_hours.contains(&unit)))
-            .collect();
+        let wanted: Vec<bool> = words.iter().map(|word| word.is_some_and(|word| id_hours.contains(word))).collect();
         for key in rows.keys() {
             let skip = !key.and_then(|key| usize::try_from(key).ok()).is_some_and(|key| wanted[key]);
             match selectors.last_mut() {

@@ -15,14 +15,16 @@ mod sums;
 mod verified;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use arrow::array::{AsArray as _, RecordBatch};
-use arrow::datatypes::UInt8Type;
+use arrow::array::{Array as _, ArrowPrimitiveType, AsArray as _, PrimitiveArray, RecordBatch};
+use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMillisecondType, UInt8Type};
 use bytes::Bytes;
 use contract::canonical::to_canonical_json;
+use contract::ids::DigestOfParts;
 use contract::layout::{self, Topic};
 use contract::time::DEFAULT_MAX_REQUEST_AGE_MS;
 use contract::{Digest, IdHour, Month, Region};
@@ -274,18 +276,45 @@ async fn compute_in_parts(unit: &Arc<Unit>, context: &Arc<TaskContext>, parts: u
 
 /// The digest of a rollup's figures and rows, whatever file they stand in.
 fn quantities_digest(figures: &Figures, rows: &[RecordBatch]) -> anyhow::Result<Digest> {
-    let mut parts = vec![serde_json::to_string(figures)?];
-    for row in crate::query::rows(rows) {
+    let mut digest = DigestOfParts::default();
+    digest.add(serde_json::to_string(figures)?.as_bytes());
+    let mut part = String::new();
+    for batch in rows {
+        let mut labels = Vec::new();
         for name in ["customer_id", "region", "operation", "input_format", "output_format", "outcome"] {
-            parts.push(row.optional_text(name)?.map_or("-".to_owned(), |text| format!("+{text}")));
+            labels.push(column(batch, name)?.as_string_opt::<i32>().with_context(|| format!("{name} is no text"))?);
         }
-        parts.push(row.time("billing_hour")?.as_millis().to_string());
-        parts.push(row.int64("conversions")?.to_string());
+        let hours = numbers::<TimestampMillisecondType>(batch, "billing_hour")?;
+        let conversions = numbers::<Int64Type>(batch, "conversions")?;
+        let mut sums = Vec::new();
         for name in ["input_bytes", "output_bytes", "input_pixels", "output_pixels", "cpu_micros"] {
-            parts.push(row.decimal(name)?.to_string());
+            sums.push(numbers::<Decimal128Type>(batch, name)?);
+        }
+        let mut add = |text: fmt::Arguments<'_>| {
+            part.clear();
+            part.write_fmt(text)?;
+            digest.add(part.as_bytes());
+            anyhow::Ok(())
+        };
+        for row in 0..batch.num_rows() {
+            for label in &labels {
+                if label.is_null(row) { add(format_args!("-"))? } else { add(format_args!("+{}", label.value(row)))? }
+            }
+            add(format_args!("{}", hours.value(row)))?;
+            add(format_args!("{}", conversions.value(row)))?;
+            for sum in &sums {
+                add(format_args!("{}", sum.value(row)))?;
+            }
         }
     }
-    Ok(Digest::of_parts(parts.iter().map(String::as_bytes)))
+    Ok(digest.finish())
+}
+
+/// A column without a missing value.
+fn numbers<'a, T: ArrowPrimitiveType>(batch: &'a RecordBatch, name: &str) -> anyhow::Result<&'a PrimitiveArray<T>> {
+    let values = column(batch, name)?;
+    anyhow::ensure!(values.null_count() == 0, "column {name} has nulls");
+    values.as_primitive_opt::<T>().with_context(|| format!("column {name} is {}", values.data_type()))
 }
 
 fn write(rows: &RecordBatch, figures: Option<&Figures>) -> anyhow::Result<Bytes> {
@@ -325,4 +354,47 @@ pub(crate) fn total(rollups: &[Rollup]) -> Figures {
 /// The id-hours of a set of rollups.
 pub(crate) fn units(rollups: &[Rollup]) -> BTreeSet<IdHour> {
     rollups.iter().map(|rollup| rollup.id_hour).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, TimestampMillisecondArray};
+
+    use super::*;
+
+    /// It stands in the inputs of every bill, so it is what it always was.
+    #[test]
+    fn the_digest_of_what_a_rollup_says() {
+        let text = |values: [Option<&str>; 2]| Arc::new(StringArray::from_iter(values)) as ArrayRef;
+        let sum = |values: [i128; 2]| {
+            let sums = Decimal128Array::from(values.to_vec()).with_precision_and_scale(38, 0).unwrap();
+            Arc::new(sums) as ArrayRef
+        };
+        let hours = TimestampMillisecondArray::from(vec![3_600_000, 7_200_000]).with_timezone("UTC");
+        let rows = RecordBatch::try_from_iter([
+            ("customer_id", text([Some("acme"), Some("zeta")])),
+            ("billing_hour", Arc::new(hours) as ArrayRef),
+            ("region", text([Some("eu-1"), Some("eu-1")])),
+            ("operation", text([Some("resize"), Some("crop")])),
+            ("input_format", text([Some("jpeg"), None])),
+            ("output_format", text([Some("webp"), None])),
+            ("outcome", text([Some("done"), Some("corrupt_image")])),
+            ("conversions", Arc::new(Int64Array::from(vec![2, 1])) as ArrayRef),
+            ("input_bytes", sum([5, 6])),
+            ("output_bytes", sum([7, 0])),
+            ("input_pixels", sum([i128::from(u64::MAX), 0])),
+            ("output_pixels", sum([9, 0])),
+            ("cpu_micros", sum([10, 11])),
+        ]);
+        let figures = Figures { landed: 3, billable: 2, unbillable: 1, duplicates: 0, conflicts: 0 };
+        let json = r#"{"landed":3,"billable":2,"unbillable":1,"duplicates":0,"conflicts":0}"#;
+        let one = "+acme|+eu-1|+resize|+jpeg|+webp|+done|3600000|2|5|7|18446744073709551615|9|10";
+        let other = "+zeta|+eu-1|+crop|-|-|+corrupt_image|7200000|1|6|0|0|0|11";
+        let mut expected = Vec::new();
+        for part in [json].into_iter().chain(one.split('|')).chain(other.split('|')) {
+            expected.extend((part.len() as u64).to_be_bytes());
+            expected.extend(part.as_bytes());
+        }
+        assert_eq!(quantities_digest(&figures, &[rows.unwrap()]).unwrap(), Digest::of(&expected));
+    }
 }

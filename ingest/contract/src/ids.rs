@@ -278,15 +278,31 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
+}
 
-    /// The sha256 over parts, each preceded by its length as a big-endian u64: no two lists of parts share an input.
-    pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut hasher = Sha256::new();
-        for part in parts {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
+/// The sha256 over parts, each preceded by its length as a big-endian u64: no two lists of parts share an input.
+#[derive(Debug, Default)]
+pub struct DigestOfParts {
+    hasher: Sha256,
+    /// Not yet hashed: many parts are short.
+    pending: Vec<u8>,
+}
+
+impl DigestOfParts {
+    const PENDING_BYTES: usize = 16 << 10;
+
+    pub fn add(&mut self, part: &[u8]) {
+        self.pending.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        self.pending.extend_from_slice(part);
+        if self.pending.len() >= Self::PENDING_BYTES {
+            self.hasher.update(&self.pending);
+            self.pending.clear();
         }
-        Self(hasher.finalize().into())
+    }
+
+    pub fn finish(mut self) -> Digest {
+        self.hasher.update(&self.pending);
+        Digest(self.hasher.finalize().into())
     }
 }
 
@@ -331,8 +347,18 @@ mod tests {
 
     #[test]
     fn parts_are_told_apart_by_length() {
-        let joined = |parts: &[&str]| Digest::of_parts(parts.iter().map(|p| p.as_bytes()));
+        let joined = |parts: &[&str]| {
+            let mut digest = DigestOfParts::default();
+            for part in parts {
+                digest.add(part.as_bytes());
+            }
+            digest.finish()
+        };
         assert_ne!(joined(&["ab", "c"]), joined(&["a", "bc"]));
         assert_ne!(joined(&["ab"]), joined(&["ab", ""]));
+        assert_eq!(joined(&["ab"]), Digest::of(b"\0\0\0\0\0\0\0\x02ab"));
+        let long = "c".repeat(DigestOfParts::PENDING_BYTES);
+        let all = ["\0\0\0\0\0\0\x40\0", &long, "\0\0\0\0\0\0\0\x01d"].concat();
+        assert_eq!(joined(&[&long, "d"]), Digest::of(all.as_bytes()));
     }
 }
