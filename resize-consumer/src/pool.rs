@@ -59,7 +59,7 @@ pub(crate) fn resize_here(input: &[u8], params: &Resize, limits: &Limits) -> Res
     })
 }
 
-pub(crate) fn failed(detail: &str) -> Rejection {
+fn failed(detail: &str) -> Rejection {
     let reason = "engine_failed".parse::<Label>().map_or(Reason::CorruptImage, Reason::Other);
     Rejection { reason, detail: detail.to_owned(), measures: Measures::default() }
 }

@@ -20,9 +20,9 @@ const ID: PartitionId = PartitionId { topic: Topic::Accounts, epoch: 0, partitio
 
 /// Two chained segments: rows 0 to 2 and a tick at 3; rows 4 and 5.
 fn segments() -> Vec<SealedSegment> {
-    let first = segment(Topic::Accounts, 0, 0, None, 3, true);
+    let first = segment(0, Topic::Accounts, 0, 0, None, 3, true);
     let sha256 = Digest::of(&first.bytes);
-    let second = segment(Topic::Accounts, 0, 4, Some(sha256), 2, false);
+    let second = segment(0, Topic::Accounts, 0, 4, Some(sha256), 2, false);
     [first, second]
         .map(|built| SealedSegment {
             sha256: Digest::of(&built.bytes),
@@ -110,7 +110,7 @@ fn a_file_that_is_not_ours_is_told_apart() {
     let landed = footer.describe(StoredFile::of(&bytes, PARQUET)).unwrap();
     for (bytes, problem) in [
         (Bytes::from_static(b"PAR1 and so on"), "is no Parquet"),
-        (segment(Topic::Accounts, 0, 0, None, 3, true).bytes, "has no pixtoll.sealed in its metadata"),
+        (segment(0, Topic::Accounts, 0, 0, None, 3, true).bytes, "has no pixtoll.sealed in its metadata"),
     ] {
         let error = sealed_file::check(bytes, &ID, &landed).unwrap_err();
         assert!(error.contains(problem), "{problem}: {error}");

@@ -47,7 +47,7 @@ impl Lake {
     pub(crate) async fn land(&self, topic: Topic, partition: i32, rows: i64, ticked: bool) {
         let head = segments::read_head(&self.store, topic, partition).await.unwrap();
         let (epoch, start) = head.as_ref().map_or((0, 0), |head| (head.footer.epoch, head.footer.next_offset));
-        let built = segment_of(epoch, topic, partition, start, head.map(|head| head.sha256), rows, ticked);
+        let built = segment(epoch, topic, partition, start, head.map(|head| head.sha256), rows, ticked);
         assert_eq!(self.store.create(&built.path, built.bytes).await.unwrap(), Put::Created);
     }
 
@@ -78,7 +78,7 @@ impl Lake {
         let seq = u32::try_from(before.len()).unwrap() + 1;
         let inputs = Bytes::from(format!(r#"{{"run":{seq}}}"#));
         let bills = Bytes::from(format!("{{\"bill\":{seq}}}\n{{\"bill\":{}}}\n", seq + 1));
-        let table = segment(Topic::Accounts, 99, 0, None, i64::from(seq), false).bytes;
+        let table = segment(0, Topic::Accounts, 99, 0, None, i64::from(seq), false).bytes;
         let book = Bytes::from_static(b"version = 1\n");
         let run = Run {
             version: Version::V1,
@@ -152,17 +152,6 @@ pub(crate) async fn two_seals(lake: &Lake) -> Head {
 }
 
 pub(crate) fn segment(
-    topic: Topic,
-    partition: i32,
-    start: i64,
-    previous_sha256: Option<Digest>,
-    rows: i64,
-    ticked: bool,
-) -> Built {
-    segment_of(0, topic, partition, start, previous_sha256, rows, ticked)
-}
-
-fn segment_of(
     epoch: u32,
     topic: Topic,
     partition: i32,

@@ -159,7 +159,7 @@ async fn the_archive_may_be_another_store() {
 async fn a_run_waits_until_its_cut_is_landed_and_keeps_back_those_after_it() {
     let lake = Lake::in_memory();
     lake.land(Topic::Accounts, 0, 3, false).await;
-    let second = segment(Topic::Accounts, 0, 3, Some(Digest::of(b"")), 2, false);
+    let second = segment(0, Topic::Accounts, 0, 3, Some(Digest::of(b"")), 2, false);
     lake.finalize_at(0, second.footer.next_offset, Digest::of(&second.bytes)).await;
     lake.finalize(0).await;
     let outcome = lake.seal(1).await.unwrap();
@@ -188,7 +188,7 @@ async fn arch_3_a_landed_log_that_is_not_the_sealed_one_is_refused() {
     std::fs::remove_file(&last).unwrap();
     check_refused(&lake.seal(3).await, "partition=00000 was sealed up to offset 12, but is landed only up to 6");
     let before = Digest::of(&std::fs::read(lake.file(&layout::segment(Topic::Accounts, 0, 0, 4))).unwrap());
-    std::fs::write(&last, segment(Topic::Accounts, 0, 6, Some(before), 6, false).bytes).unwrap();
+    std::fs::write(&last, segment(0, Topic::Accounts, 0, 6, Some(before), 6, false).bytes).unwrap();
     check_refused(&lake.seal(3).await, "ends at offset 12, is another one now");
     std::fs::write(&last, bytes).unwrap();
 

@@ -20,7 +20,7 @@ pub enum Start {
     /// At the group's committed offset.
     Committed,
     At(i64),
-    /// Nowhere yet: the owner will seek. Until then it may be handed records that are appended meanwhile.
+    /// Nowhere yet: the owner will say where, by [`crate::Consumer::read_from`]. Until then it may be handed records that are appended meanwhile.
     Later,
 }
 

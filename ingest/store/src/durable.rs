@@ -109,8 +109,8 @@ impl Durable {
         Ok(created)
     }
 
-    /// The bytes at `path`, which has been checked, if the kernel has them at hand and they are not many; `None` if it
-    /// takes a wait, be it for the disk or for the copying, to learn more.
+    /// The bytes at `path`, which has been checked, if the kernel has them at hand, which is told by the last of them, and
+    /// they are not many; `None` if it takes a wait, be it for the disk or for the copying, to learn more.
     ///
     /// Source: openat2(2), `RESOLVE_CACHED`; preadv2(2), `RWF_NOWAIT`.
     pub(crate) fn read_cached(&self, path: &str, max_bytes: u64) -> Option<Bytes> {

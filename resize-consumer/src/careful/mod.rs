@@ -1,7 +1,7 @@
 //! Careful mode: a conversion in a child process with bounds of its own, so that a decoder's crash does not travel.
 //!
-//! A decoder in C may one day crash. In the worker itself that takes the worker with it, with all that is in work there; the
-//! record stays uncommitted and goes to the next owner of its partition. What keeps it from taking that one, too:
+//! A decoder in C may one day crash. In the worker itself that takes the worker with it, with all that is in work there;
+//! the record stays uncommitted and goes to the next owner of its partition. What keeps it from taking that one, too:
 //!
 //! | done in a child | because |
 //! |---|---|

@@ -1,9 +1,9 @@
 //! The aggregator over a real Kafka and `file://`: how many usage events a CPU-second lands, in how many bytes; and how
 //! soon a partition's head is found in a lake of a million segments.
 //!
-//! All events are published first, with the settings of our own producer; then one aggregator is started as it comes, and its CPU time (user and
-//! system, from its start) is read when all is landed: fetching, validation, Parquet, the chain's hashes and the puts are
-//! paid for.
+//! All events are published first, with the settings of our own producer; then one aggregator is started as it comes,
+//! and its CPU time (user and system, from its start) is read when all is landed: fetching, validation, Parquet, the
+//! chain's hashes and the puts are paid for.
 
 pub mod events;
 mod heads;
